@@ -1,0 +1,95 @@
+/// One log event as `key=value` pairs or as a JSON object, built as bytes (`outputs.md`, 'Log lines').
+///
+/// Control bytes are escaped, so that what a peer sent can neither forge a line nor move a terminal's cursor.
+package struct LogLine: Sendable {
+    package enum Format: String, Hashable, Sendable { case text, json }
+
+    package private(set) var bytes: [UInt8]
+    private let format: Format
+
+    /// Begins a line for an event such as `accepted`, stamped in UTC.
+    package init(_ event: StaticString, at wall: WallTime, format: Format) {
+        self.format = format
+        bytes = []
+        bytes.reserveCapacity(384)
+        let name = event.withUTF8Buffer { Array($0) }
+        switch format {
+        case .text:
+            bytes.append(contentsOf: wall.rfc3339.utf8)
+            bytes.append(0x20)
+            bytes.append(contentsOf: name)
+        case .json:
+            bytes.append(contentsOf: #"{"time":""#.utf8)
+            bytes.append(contentsOf: wall.rfc3339.utf8)
+            bytes.append(contentsOf: #"","event":""#.utf8)
+            bytes.append(contentsOf: name)
+            bytes.append(0x22)
+        }
+    }
+
+    package mutating func add(_ key: StaticString, _ value: some Collection<UInt8>) {
+        beginField(key)
+        switch format {
+        case .text:
+            let plain = !value.isEmpty && value.allSatisfy { $0 > 0x20 && $0 != 0x22 && $0 != 0x5c && $0 != 0x7f && $0 != 0x3d }
+            if plain {
+                bytes.append(contentsOf: value)
+            } else {
+                appendQuoted(value)
+            }
+        case .json: appendQuoted(value)
+        }
+    }
+
+    package mutating func add(_ key: StaticString, _ value: String) { add(key, value.utf8) }
+
+    package mutating func add(_ key: StaticString, _ value: some BinaryInteger) {
+        beginField(key)
+        bytes.append(contentsOf: String(value).utf8)
+    }
+
+    package mutating func add(_ key: StaticString, _ value: ULID) {
+        beginField(key)
+        if format == .json { bytes.append(0x22) }
+        value.append(to: &bytes)
+        if format == .json { bytes.append(0x22) }
+    }
+
+    /// Ends the line, with its newline.
+    package consuming func finish() -> [UInt8] {
+        if format == .json { bytes.append(0x7d) }
+        bytes.append(0x0a)
+        return bytes
+    }
+
+    private mutating func beginField(_ key: StaticString) {
+        bytes.append(format == .text ? 0x20 : 0x2c)
+        if format == .json { bytes.append(0x22) }
+        key.withUTF8Buffer { bytes.append(contentsOf: $0) }
+        if format == .json { bytes.append(0x22) }
+        bytes.append(format == .text ? 0x3d : 0x3a)
+    }
+
+    private mutating func appendQuoted(_ value: some Collection<UInt8>) {
+        bytes.append(0x22)
+        // What is not UTF-8 would make the whole line unreadable to JSON parsers: repair it first.
+        for byte in String(decoding: value, as: UTF8.self).utf8 {
+            switch byte {
+            case 0x22, 0x5c:
+                bytes.append(0x5c)
+                bytes.append(byte)
+            case 0x0a: bytes.append(contentsOf: [0x5c, 0x6e])
+            case 0x0d: bytes.append(contentsOf: [0x5c, 0x72])
+            case 0x09: bytes.append(contentsOf: [0x5c, 0x74])
+            case 0..<0x20, 0x7f:
+                bytes.append(contentsOf: [0x5c, 0x75, 0x30, 0x30])
+                bytes.append(hexadecimal[Int(byte >> 4)])
+                bytes.append(hexadecimal[Int(byte & 15)])
+            default: bytes.append(byte)
+            }
+        }
+        bytes.append(0x22)
+    }
+}
+
+private let hexadecimal = Array("0123456789abcdef".utf8)

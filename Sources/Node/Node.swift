@@ -1,0 +1,3 @@
+package import Journal
+package import Primitives
+package import SMTP

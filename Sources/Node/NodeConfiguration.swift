@@ -1,0 +1,55 @@
+package import Primitives
+package import Routing
+
+/// What a node is told from outside, already checked.
+package struct NodeConfiguration: Hashable, Sendable {
+    package enum Uncertain: String, Hashable, Sendable { case resend, hold }
+
+    package struct Bounces: Hashable, Sendable {
+        package var send = true
+        /// The From of a report; `postmaster@hostname` when nil.
+        package var from: String?
+        /// Names of the upstreams that carry bounces; empty: the routes decide.
+        package var upstreams: [String] = []
+        package init() {}
+    }
+
+    package var cluster: String
+    package var replica: ReplicaID
+    package var hostname: String
+    package var upstreams: [Upstream]
+    package var routes: [Route]
+    /// The waits after the first, second … failed try; the last one repeats.
+    package var retry: [Duration] = [
+        .minutes(1), .minutes(5), .minutes(15), .minutes(30), .hours(1), .hours(2), .hours(4),
+    ]
+    package var lifetime = Duration.days(3)
+    package var nullSenderLifetime = Duration.days(1)
+    /// Nil: no warnings.
+    package var delayWarning: Duration?
+    package var uncertain = Uncertain.resend
+    package var bounces = Bounces()
+    package var softBounce = false
+    /// Below the first mark of free space no mail is taken (`architecture.md`, 'Storage rules').
+    package var minimumFree = ByteCount.gibibytes(2)
+    package var minimumFreeShare = 0.10
+    /// A journal rolls at this size.
+    package var journalLimit = ByteCount.mebibytes(64)
+    /// Every replica holds the index in memory: beyond so many messages new mail is answered 452.
+    package var maximumQueuedMessages = 1_000_000
+    /// Appended bytes that wait for the disk; beyond it new mail is answered 451 (admission, not correctness).
+    package var maximumBacklog = ByteCount.mebibytes(64)
+    /// Seeds the node's chance: ids, jitter, choice of upstream.
+    package var seed: UInt64
+
+    package init(
+        cluster: String, replica: ReplicaID, hostname: String, upstreams: [Upstream], routes: [Route], seed: UInt64
+    ) {
+        self.cluster = cluster
+        self.replica = replica
+        self.hostname = hostname
+        self.upstreams = upstreams
+        self.routes = routes
+        self.seed = seed
+    }
+}

@@ -1,0 +1,132 @@
+package import Journal
+package import Primitives
+package import SMTP
+
+/// Names one question, so that its answer finds the asker. Chosen by the asker, unique while it waits.
+package struct Ticket: Hashable, Sendable {
+    package var number: UInt64
+    package init(_ number: UInt64) { self.number = number }
+}
+
+/// One connection to an upstream, numbered by the node.
+package struct ConnectionID: Hashable, Sendable {
+    package var number: UInt64
+    package init(_ number: UInt64) { self.number = number }
+}
+
+/// What happens to a node. Each is handed to `Node.handle` with the time read after it happened.
+package enum NodeEvent: Sendable {
+    // The disk. Its answers come in the order of the effects that asked.
+    case promiseStored(JournalID, epoch: UInt64)
+    /// Everything of the journal below this offset is on the disk.
+    case durable(JournalID, upTo: UInt64)
+    /// The file could not be made or grown: the disk is full. Nothing that was appended is lost.
+    case diskFull(JournalID)
+    case diskSpace(free: ByteCount, total: ByteCount)
+    case journalDeleted(JournalID)
+    /// Answers `.readContent`; nil when the file could not be read.
+    case contentRead(Ticket, [UInt8]?)
+
+    // Clients.
+    /// A whole message; answered by `.answer` under the same ticket, once committed.
+    case submitted(Ticket, Submission)
+    /// A long message's next bytes while it arrives (dot-stuffed wire form); acknowledged by `.streamDurable`.
+    case streamed(StreamID, [UInt8])
+    case streamAborted(StreamID)
+    /// The client of this submission is gone: nobody waits for the answer. What is committed stays accepted.
+    case submitterGone(Ticket)
+
+    // Upstreams.
+    /// `.connect` succeeded: greeting, EHLO and STARTTLS are done. `remote` is `host[address]:port`.
+    case connected(ConnectionID, Capabilities, remote: String, tls: String)
+    /// `.connect` failed, at whatever stage before MAIL.
+    case connectionFailed(ConnectionID, UpstreamFailure)
+    /// The final dot of this connection's present transaction was written: the next may be handed to it.
+    case dotSent(ConnectionID)
+    /// A transaction ended; `result.id` is `Transaction.id`. Unless `connectionUsable`, the connection is closed by now.
+    case transactionEnded(ConnectionID, TransactionResult)
+    /// An idle connection was ended by the upstream.
+    case connectionClosed(ConnectionID)
+
+    // People.
+    case command(Ticket, Command)
+    case enableUpstream(String, Bool)
+    case reconfigured(NodeConfiguration)
+    /// Take no mail, begin no transaction, let those under way end; `.drained` follows.
+    case drain
+    case tick
+}
+
+/// A message as a session hands it in.
+package struct Submission: Sendable {
+    package enum Content: Sendable {
+        /// Dot-stuffed wire form; at most `Node.inlineLimit` bytes.
+        case inline([UInt8])
+        /// Everything was handed in by `.streamed` before.
+        case streamed(StreamID)
+    }
+
+    /// From `Node.allotMessageID`, so that `Received` can name it.
+    package var id: MessageID
+    package var envelope: Envelope
+    package var prefix: [UInt8]
+    package var content: Content
+    /// Octets as the client sent them, unstuffed.
+    package var size: UInt64
+    package var hasEightBit: Bool
+    package var messageIDField: [UInt8]
+    package var clientAddress: String
+    package var helo: [UInt8]
+    package var user: String
+    package var tls: String
+
+    package init(
+        id: MessageID, envelope: Envelope, prefix: [UInt8], content: Content, size: UInt64, hasEightBit: Bool,
+        messageIDField: [UInt8] = [], clientAddress: String = "", helo: [UInt8] = [], user: String = "", tls: String = ""
+    ) {
+        self.id = id
+        self.envelope = envelope
+        self.prefix = prefix
+        self.content = content
+        self.size = size
+        self.hasEightBit = hasEightBit
+        self.messageIDField = messageIDField
+        self.clientAddress = clientAddress
+        self.helo = helo
+        self.user = user
+        self.tls = tls
+    }
+}
+
+/// What a person may ask of one message (`queue.md`, 'Commands').
+package struct Command: Sendable {
+    package enum Verb: String, Sendable, CaseIterable { case retry, hold, release, cancel, bounce }
+
+    package var verb: Verb
+    package var message: MessageID
+    package var by: String
+    package var reason: String
+
+    package init(_ verb: Verb, _ message: MessageID, by: String, reason: String = "") {
+        self.verb = verb
+        self.message = message
+        self.by = by
+        self.reason = reason
+    }
+}
+
+/// How a command ended.
+package enum CommandAnswer: String, Hashable, Sendable {
+    /// The frame is committed (or, for `retry`, the message is due).
+    case done
+    /// Its final dot was out already: the upstream took it.
+    case sent
+    /// Its final dot was out already, and no reply came.
+    case unanswered
+    /// No unfinished message has this id.
+    case notFound
+    /// It is already so, or can't be: `release` of what is not held, `retry` of what is held.
+    case nothingToDo
+    /// The node drains, or its journal has no owner now.
+    case tryAgain
+}

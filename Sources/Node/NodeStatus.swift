@@ -1,0 +1,159 @@
+package import Primitives
+
+/// A node at a glance: what `baton status`, `/api/v1/status`, `/metrics` and `/readyz` are made of.
+package struct NodeStatus: Sendable {
+    package enum State: String, Sendable { case starting, serving, draining }
+
+    package struct Queue: Sendable {
+        package var messages = 0
+        package var bytes = ByteCount(bytes: 0)
+        package var due = 0
+        package var sending = 0
+        package var retrying = 0
+        package var waitingForUpstream = 0
+        package var held = 0
+        package var uncertain = 0
+        /// How long the message that has been due longest is due.
+        package var oldestDue: Duration?
+        package var oldest: MessageStatus?
+    }
+
+    package struct UpstreamStatus: Sendable {
+        package enum State: String, Sendable { case up, down, disabled, ramping }
+        package var name: String
+        package var state: State
+        package var connections: Int
+        package var maximumConnections: Int
+        /// Of the results of the last 5 minutes, 0 to 1; nil without any.
+        package var share: Double?
+        package var wantedShare: Double
+        package var sentPerSecond: Double
+        package var transientShare: Double
+        package var permanentShare: Double
+        /// Median time of a transaction.
+        package var median: Duration?
+        package var ready: Int
+        package var failure: String?
+        package var downFor: Duration?
+        package var nextProbe: Duration?
+        package var sent: UInt64
+        package var deferred: UInt64
+        package var failed: UInt64
+    }
+
+    package struct JournalStatus: Sendable {
+        package var id: JournalID
+        package var epoch: UInt64
+        package var state: String
+        package var bytes: ByteCount
+        package var unfinished: Int
+        package var committed: UInt64
+    }
+
+    /// Totals of the last five minutes.
+    package struct Recent: Sendable {
+        package var accepted = 0
+        package var sent = 0
+        package var deferred = 0
+        package var bounced = 0
+        package var uncertain = 0
+        package var acceptedPerSecond = 0.0
+        package var sentPerSecond = 0.0
+    }
+
+    package var state: State
+    package var isReady: Bool
+    package var time: WallTime
+    package var queue: Queue
+    package var recent: Recent
+    package var upstreams: [UpstreamStatus]
+    package var journals: [JournalStatus]
+    package var diskFree: ByteCount
+    package var diskTotal: ByteCount
+    package var problems: [Problem]
+    package var counters: NodeCounters
+}
+
+/// Something that is wrong, in the words of `outputs.md`, rule 2.
+package struct Problem: Hashable, Sendable {
+    package enum Severity: String, Sendable { case warning, degraded }
+    /// Stable: `upstream-down`, `disk-low`, …; `baton explain` knows it.
+    package var name: String
+    package var severity: Severity
+    package var summary: String
+    package var effect: String
+    package var baton: String
+    package var you: String
+
+    package init(name: String, severity: Severity, summary: String, effect: String, baton: String, you: String) {
+        self.name = name
+        self.severity = severity
+        self.summary = summary
+        self.effect = effect
+        self.baton = baton
+        self.you = you
+    }
+}
+
+/// What only grows, since the process began.
+package struct NodeCounters: Sendable {
+    package struct ResultKey: Hashable, Sendable {
+        package var upstream: String
+        package var status: String
+    }
+
+    package var accepted: UInt64 = 0
+    package var results: [ResultKey: UInt64] = [:]
+    package var takeovers: UInt64 = 0
+    package var uncertain: UInt64 = 0
+    package var bouncesDropped: UInt64 = 0
+    package var acceptTime = Histogram()
+    package var timeToSend = Histogram()
+
+    package init() {}
+}
+
+/// One unfinished message, for people.
+package struct MessageStatus: Sendable {
+    package enum State: String, Sendable, CaseIterable {
+        case due, sending, retrying, waitingForUpstream = "waiting for upstream", held
+    }
+
+    package struct RecipientStatus: Sendable {
+        package var address: String
+        /// `delivered`, `failed`, `due`, `sending`, `retrying`, `waiting for upstream`, `held`, `cancelled`, `expired`.
+        package var state: String
+        package var tries: Int
+        package var due: WallTime?
+        package var lastReply: String
+        package var upstream: String
+    }
+
+    package var id: MessageID
+    package var journal: JournalID
+    package var state: State
+    package var accepted: WallTime
+    package var sender: String
+    package var recipients: [RecipientStatus]
+    package var size: ByteCount
+    package var messageIDField: String
+    package var attempts: Int
+    package var isUncertain: Bool
+    package var due: WallTime?
+    package var content: ContentReference
+}
+
+/// Which messages of a queue are meant. Every given part must match.
+package struct QueueFilter: Sendable {
+    /// Substrings, in lower case; `@example.net` matches a domain.
+    package var to: String?
+    package var from: String?
+    package var messageID: String?
+    package var upstream: String?
+    package var state: MessageStatus.State?
+    package var olderThan: Duration?
+    package var uncertainOnly = false
+    package var ids: [ClosedRange<ULID>] = []
+
+    package init() {}
+}

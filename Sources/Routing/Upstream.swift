@@ -1,0 +1,53 @@
+package import Primitives
+package import SMTP
+
+/// One upstream SMTP server, or several of one name tried in order, as configured.
+package struct Upstream: Hashable, Sendable {
+    package enum TLSMode: String, Hashable, Sendable, CaseIterable {
+        case off, opportunistic, required, verify
+    }
+
+    package var name: String
+    /// `host:port`, tried in order.
+    package var addresses: [String]
+    package var tls: TLSMode = .opportunistic
+    package var implicitTLS = false
+    /// The name that a certificate is checked against; the address's host when nil.
+    package var serverName: String?
+    package var caFile: String?
+    /// The name given with EHLO; the relay's hostname when nil.
+    package var helo: String?
+    /// Local addresses to connect from, in rotation.
+    package var sourceAddresses: [String] = []
+    /// Relative share, 0 and up; 0 gets mail only when no other is usable.
+    package var weight = 1.0
+    package var maximumConnections = 20
+    package var maximumMessagesPerConnection = 100
+    package var idleTimeout = Duration.seconds(5)
+    package var pipelining = true
+    /// Recipients in one transaction.
+    package var maximumRecipients = 100
+    package var maximumMessageSize: ByteCount?
+    /// Whether it takes mail with the null reverse-path.
+    package var nullSender = true
+    package var timeouts = ClientTimeouts()
+
+    package init(name: String, addresses: [String]) {
+        self.name = name
+        self.addresses = addresses
+    }
+}
+
+/// Which upstreams a recipient's mail may take. The first route that matches counts.
+package struct Route: Hashable, Sendable {
+    /// Lower-case domains, `*.example.com` for all below one; empty matches any.
+    package var recipientDomains: [String] = []
+    package var senderDomains: [String] = []
+    /// Whole addresses in lower case; `<>` is the null reverse-path; empty matches any.
+    package var senders: [String] = []
+    /// Names of upstreams; the fallback ones are used while none of the others is usable.
+    package var upstreams: [String]
+    package var fallback: [String] = []
+
+    package init(upstreams: [String]) { self.upstreams = upstreams }
+}

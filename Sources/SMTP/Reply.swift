@@ -66,3 +66,52 @@ package struct Reply: Hashable, Sendable, CustomStringConvertible {
         return "\(code) " + (enhanced.map { "\($0) " } ?? "") + words
     }
 }
+
+// What a reply of an upstream means to its client.
+extension Reply {
+    /// 2xx: done. (`isPositive` also says so of 354.)
+    package var isSuccess: Bool { code < 300 }
+
+    /// To RCPT: this transaction is full (RFC 5321 §4.5.3.1.10, where 552 is to be taken for 452). 452 and 552 also
+    /// stand for a full disk and a full mailbox, which their enhanced code then says.
+    package var saysTooManyRecipients: Bool {
+        if let enhanced, enhanced.subject == 5, enhanced.detail == 3 { return true }
+        return enhanced == nil && (code == 452 || code == 552)
+    }
+
+    /// Whether a refusal at this stage speaks of the upstream (or our rights there) rather than of the message or its
+    /// recipients (queue.md, 'Tries and transactions'): the message goes elsewhere or waits, and never bounces by it.
+    package func speaksOfUpstream(at stage: Stage) -> Bool {
+        switch stage {
+        case .connect, .greeting, .ehlo, .startTLS: return !isSuccess
+        case .mail, .rcpt, .data:
+            // 530 authentication or TLS needed, 534 and 538 mechanism too weak, 535 refused (RFC 4954 §6).
+            if [530, 534, 535, 538].contains(code) { return true }
+            guard stage == .mail, code >= 400 else { return false }
+            if let enhanced, enhanced.subject == 7, [0, 8, 9, 11].contains(enhanced.detail) { return true }
+            return Self.rightsWords.contains { text.contains(word: $0) }
+        case .content, .finalDot: return false
+        }
+    }
+
+    private static let rightsWords = [
+        "authentication required", "authentication is required", "must authenticate", "not authenticated",
+        "authenticate first", "auth required", "login required", "relay", "suspended", "not authorized to send",
+        "must issue a starttls",
+    ].map { Array($0.utf8) }
+}
+
+extension [UInt8] {
+    /// Whether these lower-case bytes occur, in either case.
+    fileprivate func contains(word: [UInt8]) -> Bool {
+        guard count >= word.count else { return false }
+        for start in 0...(count - word.count) {
+            var index = 0
+            while index < word.count, lower(self[start + index]) == word[index] { index += 1 }
+            if index == word.count { return true }
+        }
+        return false
+    }
+
+    private func lower(_ byte: UInt8) -> UInt8 { (0x41...0x5a).contains(byte) ? byte | 0x20 : byte }
+}

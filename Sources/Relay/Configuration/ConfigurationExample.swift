@@ -1,0 +1,89 @@
+extension Configuration {
+    /// What `baton config example` prints: every key of this version with its default or an example, and what it is for.
+    package static let example = """
+        // Baton's configuration: JSON5 (comments and trailing commas are welcome).
+        // Durations "2s", "1h30m", sizes "50MiB". Relative paths are relative to this file.
+        // Check it with: baton config check FILE
+        {
+          node: {
+            name: "a",                          // short and lasting: it stands in logs and in the data directory
+            dataDirectory: "/var/lib/baton",    // the queue; must survive a reboot
+            // zone: "eu-1a",                   // where this node stands
+            // minimumFree: "2GiB",             // below so much free disk no mail is taken (default: 2GiB or 10 %)
+          },
+
+          cluster: {
+            name: "mail",                       // a data directory belongs to one cluster and refuses others
+            replicas: 1,                        // this version keeps one copy, on this node
+          },
+
+          smtp: {
+            hostname: "relay.example.net",      // greets clients and upstreams, and stands in Received
+            postmaster: "ops@example.net",      // gets mail for "postmaster" without a domain
+            listeners: [
+              { address: "0.0.0.0:2525", tls: "off" },        // off, optional (STARTTLS offered) or required
+            ],
+            // certificateFile: "relay.pem",    // with its chain; needed for tls: "optional" and "required"
+            // privateKeyFile: "relay.key",     // readable by this user only
+            relayFrom: ["127.0.0.0/8", "::1", "10.0.0.0/8"],  // who may send; all others get 550 5.7.1
+            maximumMessageSize: "50MiB",
+            maximumRecipients: 1000,            // of one message
+            maximumConnections: 10000,
+            maximumConnectionsPerAddress: 200,
+            maximumMessagesPerSession: 1000,
+            maximumSessionAge: "10m",
+            addMissingHeaders: true,            // Date and Message-ID
+          },
+
+          // Where mail goes. Several share the mail by weight, and stand in for each other.
+          upstreams: [
+            {
+              name: "main",
+              address: ["smtp.example.com:587"],              // several: tried in order
+              tls: "verify",                    // off, opportunistic (default), required, verify (checks the certificate)
+              implicitTls: false,               // TLS from the first byte, for port 465
+              // serverName: "smtp.example.com",  // the name in its certificate, if not the address's
+              // caFile: "ca.pem",              // instead of the system's authorities
+              // helo: "relay.example.net",     // if not smtp.hostname
+              // sourceAddresses: ["10.0.1.9"], // local addresses to connect from
+              weight: 70,                       // 0: only when no other is usable
+              maximumConnections: 20,
+              maximumMessagesPerConnection: 100,
+              idleTimeout: "5s",
+              pipelining: true,
+              maximumRecipients: 50,            // in one transaction
+              maximumMessageSize: "40MiB",
+              nullSender: true,                 // takes bounces
+              timeouts: { connect: "10s", greeting: "60s", command: "2m", data: "3m", finalDot: "10m" },
+            },
+            { name: "own", address: ["10.0.1.5:25"], weight: 30 },
+          ],
+
+          // The first match counts, anew at every try. Keys: recipientDomain, senderDomain, sender ("<>": null sender).
+          // Without routes every upstream takes all mail.
+          routes: [
+            { recipientDomain: ["gmail.com", "*.gmail.com"], upstreams: ["main"], fallback: ["own"] },
+            { upstreams: ["main", "own"] },
+          ],
+
+          delivery: {
+            retry: ["1m", "5m", "15m", "30m", "1h", "2h", "4h"],      // the last one repeats
+            lifetime: "3d",                     // after it a message bounces
+            nullSenderLifetime: "1d",
+            delayWarning: "off",                // or a duration: the sender is told once that mail is late
+            uncertain: "resend",                // or "hold": what may have been delivered waits for a person
+            bounces: { send: true, from: "postmaster@relay.example.net", upstreams: ["own"] },
+            softBounce: false,                  // true: what is refused for good is tried again (for a migration)
+          },
+
+          // Beside the Unix socket DATADIRECTORY/admin.sock, which needs no token.
+          // admin: { listen: "127.0.0.1:7480", tokenFile: "admin.token" },
+
+          // Only /healthz, /readyz and /metrics, without a token: for balancers and Prometheus.
+          health: { listen: "127.0.0.1:7481" },
+
+          log: { level: "info", format: "text" },             // debug, info, warning, error; text or json
+        }
+
+        """
+}

@@ -1,11 +1,12 @@
 #pragma once
-// What Linux offers and the Glibc module of Swift leaves out.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// What Linux offers and the Glibc module of Swift leaves out. Without _GNU_SOURCE, which would make this module's `fd_set`
+// differ from the one of the Glibc module: the functions that hide behind it are declared here.
 #include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -23,6 +24,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+int pthread_setname_np(pthread_t thread, const char *name);
+int fallocate(int descriptor, int mode, off_t offset, off_t length);
+ssize_t pwritev2(int descriptor, const struct iovec *pieces, int count, off_t offset, int flags);
+#ifndef RWF_DSYNC
+#define RWF_DSYNC 0x00000002
+#endif
+
 /// `fcntl(F_SETFL)` and its kin are variadic, which Swift cannot call.
 static inline int baton_fcntl(int descriptor, int command, int argument) {
     return fcntl(descriptor, command, argument);
@@ -31,3 +40,9 @@ static inline int baton_fcntl(int descriptor, int command, int argument) {
 static inline int baton_open(const char *path, int flags, mode_t mode) {
     return open(path, flags, mode);
 }
+
+/// Which event loop runs on the calling thread: Swift has no thread-local variables of its own, and every hand-over of a
+/// task asks. Null on a thread without a loop.
+extern _Thread_local const void *baton_loop_of_this_thread;
+static inline const void *baton_current_loop(void) { return baton_loop_of_this_thread; }
+static inline void baton_set_current_loop(const void *loop) { baton_loop_of_this_thread = loop; }

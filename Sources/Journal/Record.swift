@@ -160,7 +160,8 @@ package struct OutcomeRecord: Hashable, Sendable {
     package var notice: AcceptRecord?
 
     package init(
-        message: MessageID, attempt: UInt32, time: WallTime, upstream: String, remote: String, results: [RecipientResult],
+        message: MessageID, attempt: UInt32, time: WallTime, upstream: String, remote: String,
+        results: [RecipientResult],
         notice: AcceptRecord? = nil
     ) {
         self.message = message

@@ -168,8 +168,8 @@ package final class Listener {
     private func pauseAccepting() {
         exhaustions += 1
         let token = token
-        pause = loop.timer(at: Clock.instant() + Listener.pauseWhenExhausted) { loop in
-            guard let listener = loop.core.listener(token) else { return }
+        pause = loop.timer(at: Clock.instant() + Listener.pauseWhenExhausted) { [core] in
+            guard let listener = core.listener(token) else { return }
             listener.pause = nil
             listener.resume()
         }

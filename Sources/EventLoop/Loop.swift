@@ -91,27 +91,21 @@ package actor Loop {
 
     /// Like `spawn`, from the loop itself: the body may hold what is confined to it.
     @discardableResult
-    package nonisolated func spawnLocal(_ body: @escaping (isolated Loop) async -> Void) -> Task<Void, Never> {
+    package nonisolated func spawnLocal(_ body: @escaping () async -> Void) -> Task<Void, Never> {
         executor.checkIsolated()
         let local = LocalBody(body: body)
-        return Task(executorPreference: executor) { await local.body(self) }
+        return Task(executorPreference: executor) { await local.run(on: self) }
     }
 
     /// Runs `work` at the end of every turn, after its events and jobs: to hand over batches and to flush.
-    package nonisolated func addTurnHook(_ work: @escaping (isolated Loop) -> Void) {
-        core.hooks.append(work)
-    }
+    package nonisolated func addTurnHook(_ work: @escaping () -> Void) { core.hooks.append(work) }
 
     /// Runs `work` once, at the end of the present turn, before the hooks.
-    package nonisolated func atEndOfTurn(_ work: @escaping (isolated Loop) -> Void) {
-        core.endOfTurn.append(work)
-    }
+    package nonisolated func atEndOfTurn(_ work: @escaping () -> Void) { core.endOfTurn.append(work) }
 
     /// Runs `work` at an instant or soon after. For few timers: connections have deadlines of their own.
     @discardableResult
-    package nonisolated func timer(
-        at instant: Instant, _ work: @escaping (isolated Loop) -> Void
-    ) -> TimerToken {
+    package nonisolated func timer(at instant: Instant, _ work: @escaping () -> Void) -> TimerToken {
         core.timers.add(at: instant, work)
     }
 
@@ -127,13 +121,29 @@ package actor Loop {
         await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 guard pause.wait(continuation) else { return continuation.resume() }
-                pause.timer = timer(at: instant) { _ in pause.end() }
+                pause.timer = timer(at: instant) { pause.end() }
             }
         } onCancel: {
             pause.end()
         }
         if let timer = pause.timer { cancel(timer) }
         if Task.isCancelled { throw CancellationError() }
+    }
+
+    // MARK: The same for work that calls what is isolated to the loop
+
+    package nonisolated func addTurnHook(_ work: @escaping (isolated Loop) -> Void) { addTurnHook(local(work)) }
+
+    package nonisolated func atEndOfTurn(_ work: @escaping (isolated Loop) -> Void) { atEndOfTurn(local(work)) }
+
+    @discardableResult
+    package nonisolated func timer(at instant: Instant, _ work: @escaping (isolated Loop) -> Void) -> TimerToken {
+        timer(at: instant, local(work))
+    }
+
+    private nonisolated func local(_ work: @escaping (isolated Loop) -> Void) -> () -> Void {
+        let local = LocalWork(work: work)
+        return { [unowned self] in assumeIsolated { local.work($0) } }
     }
 
     // MARK: The turn
@@ -147,7 +157,7 @@ package actor Loop {
             for work in loop.executor.takeArrivals() { work(loop) }
             let now = Clock.instant()
             core.fireDeadlines(at: now)
-            while let work = core.timers.popDue(at: now) { work(loop) }
+            while let work = core.timers.popDue(at: now) { work() }
         }
         core.resumePostponed()
         executor.runReadyJobs(limit: Loop.jobsPerTurn)
@@ -156,9 +166,9 @@ package actor Loop {
             while !core.endOfTurn.isEmpty {
                 let works = core.endOfTurn
                 core.endOfTurn.removeAll(keepingCapacity: true)
-                for work in works { work(loop) }
+                for work in works { work() }
             }
-            for hook in core.hooks { hook(loop) }
+            for hook in core.hooks { hook() }
         }
         core.flushWritten()
     }
@@ -166,7 +176,14 @@ package actor Loop {
 
 // Safe to send: made on the loop's thread and called by a task that is isolated to the same loop, nowhere else.
 private struct LocalBody: @unchecked Sendable {
-    let body: (isolated Loop) async -> Void
+    let body: () async -> Void
+
+    func run(on loop: isolated Loop) async { await body() }
+}
+
+// Safe to send: it is not sent. Work stays on the loop's thread, which `assumeIsolated` checks.
+private struct LocalWork: @unchecked Sendable {
+    let work: (isolated Loop) -> Void
 }
 
 /// One sleep: whoever comes first, the timer or the cancellation (on any thread), ends it.

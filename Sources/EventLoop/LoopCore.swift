@@ -11,8 +11,8 @@ final class LoopCore {
     var timers = TimerHeap()
     private var wheel = DeadlineWheel(now: Clock.instant())
     private var due: [UInt64] = []
-    var hooks: [(isolated Loop) -> Void] = []
-    var endOfTurn: [(isolated Loop) -> Void] = []
+    var hooks: [() -> Void] = []
+    var endOfTurn: [() -> Void] = []
     /// Connections that had their share of this turn and go on in the next.
     private var postponed: [UInt64] = []
     /// Connections with output that nobody has flushed yet.

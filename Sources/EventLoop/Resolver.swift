@@ -74,7 +74,7 @@ package final class Resolver: Sendable {
         if grows, !startThread() { queue.withLock { $0.started -= 1 } }
         eventfd_write(bell.raw, 1)
         loop.post { loop in
-            loop.timer(at: Clock.instant() + Resolver.patience) { _ in
+            loop.timer(at: Clock.instant() + Resolver.patience) {
                 lookup.finish(.failure(.timedOut(host: lookup.host)))
             }
         }

@@ -14,6 +14,8 @@ package struct StreamBuffer: ~Copyable {
 
     package var count: Int { end - start }
     package var isEmpty: Bool { end == start }
+    /// The memory that it holds, in bytes.
+    var room: Int { capacity }
 
     /// The bytes that wait, oldest first. The pointer is valid within the call only, and the buffer must not be changed in it.
     package func withUnreadBytes<Result: ~Copyable, Failure: Error>(

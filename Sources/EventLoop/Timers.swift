@@ -17,7 +17,7 @@ struct TimerHeap {
     }
 
     private var heap: [Entry] = []
-    private var works: [UInt64: (isolated Loop) -> Void] = [:]
+    private var works: [UInt64: () -> Void] = [:]
     private var lastID: UInt64 = 0
 
     var count: Int { works.count }
@@ -31,7 +31,7 @@ struct TimerHeap {
         return .distantFuture
     }
 
-    mutating func add(at instant: Instant, _ work: @escaping (isolated Loop) -> Void) -> TimerToken {
+    mutating func add(at instant: Instant, _ work: @escaping () -> Void) -> TimerToken {
         lastID += 1
         works[lastID] = work
         heap.append(Entry(instant: instant, id: lastID))
@@ -52,7 +52,7 @@ struct TimerHeap {
         }
     }
 
-    mutating func popDue(at now: Instant) -> ((isolated Loop) -> Void)? {
+    mutating func popDue(at now: Instant) -> (() -> Void)? {
         guard nextInstant() <= now, let first = heap.first else { return nil }
         removeFirst()
         return works.removeValue(forKey: first.id)

@@ -78,7 +78,7 @@ package struct ContentCollector: Sendable {
         if !isRefused {
             // A line that has been nothing but the beginning of a final dot so far is withheld; the bytes that follow tell.
             let end = isComplete ? start : max(0, bytes.count - withheldCount)
-            if end > 0, start > 0 || withheldCount == 0 {
+            if end > 0 {
                 if withheld > 0 { content.append(0x2e) }
                 if withheld > 1 { content.append(0x0d) }
                 content.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[..<end]))
@@ -98,7 +98,10 @@ package struct ContentCollector: Sendable {
         let length = lineLength + (end - start)
         let hasDot = lineLength > 0 ? beginsWithDot : bytes[start] == 0x2e
         if hasDot {
-            if length == 3 { return true }
+            if length == 3 {
+                endsWithCR = false
+                return true
+            }
             stuffedDots += 1
         }
         if length > ContentCollector.maximumLine + (hasDot ? 1 : 0) { defects.insert(.longLine) }

@@ -36,10 +36,17 @@ struct HeaderScan {
             hasField = true
             awaitsMessageID = false
             takeField(bytes, name: start..<colon.name, body: colon.colon + 1..<end, &summary)
+        } else if !hasField, HeaderScan.isMailboxLine(bytes, from: start) {
+            hasField = true
         } else {
             isOpen = false
             summary.beginsWithHeader = hasField
         }
+    }
+
+    /// What separates messages in a mailbox file, sent along by programs that read one: the header follows it.
+    private static func isMailboxLine(_ line: UnsafeRawBufferPointer, from start: Int) -> Bool {
+        hasWord("FROM ", in: line, at: start) || hasWord(">FROM ", in: line, at: start)
     }
 
     private mutating func takeField(

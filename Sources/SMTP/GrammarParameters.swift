@@ -23,7 +23,7 @@ struct ParameterScanner {
         guard position < line.count, line[position] == 0x3d else { return Parameter(keyword: keyword, value: nil) }
         position += 1
         let from = position
-        while position < line.count, line[position] > 0x20, line[position] != 0x3d, line[position] != 0x7f { position += 1 }
+        while position < line.count, ParameterScanner.isValueText(line[position]) { position += 1 }
         guard position > from, isCleanUTF8(line[from..<position]) else { throw Malformed() }
         return Parameter(keyword: keyword, value: from..<position)
     }
@@ -38,6 +38,9 @@ struct ParameterScanner {
         guard position > start else { throw Malformed() }
         return start..<position
     }
+
+    /// `%d33-60 / %d62-126`, or a byte of UTF-8 (RFC 6531 §3.3).
+    private static func isValueText(_ byte: UInt8) -> Bool { byte > 0x20 && byte != 0x3d && byte != 0x7f }
 
     func isKeyword(_ parameter: Parameter, _ word: StaticString) -> Bool {
         parameter.keyword.count == word.utf8CodeUnitCount && hasWord(word, in: line, at: parameter.keyword.lowerBound)

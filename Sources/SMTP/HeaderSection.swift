@@ -41,7 +41,8 @@ package struct HeaderSection: Hashable, Sendable {
             guard end - position >= 2, text[end - 1] == 0x0a, text[end - 2] == 0x0d else { return (position, false) }
             if end - position == 2 { return (position, true) }
             let isContinuation = position > 0 && isBlank(text[position])
-            guard isContinuation || FieldName.end(in: text, from: position, to: end) != nil else { return (position, true) }
+            let isField = isContinuation || FieldName.end(in: text, from: position, to: end) != nil
+            guard isField else { return (position, true) }
             position = end
         }
         return (position, false)

@@ -115,12 +115,15 @@ package struct ReceivedField: Hashable, Sendable {
 
     /// What a peer said may hold anything printable; here only what makes a domain or an address stays.
     private func appendName(_ name: [UInt8], to output: inout [UInt8]) {
-        if name.isEmpty { output.append("unknown") }
-        for byte in name {
-            let isPlain = isLetter(byte) || isDigit(byte)
-            let isMark = byte == 0x2d || byte == 0x2e || byte == 0x5f || byte == 0x3a || byte == 0x5b || byte == 0x5d
-            output.append(isPlain || isMark ? byte : 0x5f)
-        }
+        if name.isEmpty { return output.append("unknown") }
+        if name.allSatisfy(ReceivedField.isPlain) { return output.append(contentsOf: name) }
+        for byte in name { output.append(ReceivedField.isPlain(byte) ? byte : 0x5f) }
+    }
+
+    /// A letter, a digit, or one of `-._:[]`.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        isLetter(byte) || isDigit(byte) || byte == 0x2d || byte == 0x2e || byte == 0x5f || byte == 0x3a || byte == 0x5b
+            || byte == 0x5d
     }
 }
 
@@ -137,8 +140,13 @@ private struct FieldFolder {
 
     mutating func endPiece(_ output: inout [UInt8]) {
         if output.count - lineStart > 78, pieceStart > lineStart {
-            output.insert(0x0a, at: pieceStart)
-            output.insert(0x0d, at: pieceStart)
+            output.append("\r\n")
+            // The piece moves behind its line break.
+            for index in stride(from: output.count - 1, to: pieceStart + 1, by: -1) {
+                output[index] = output[index - 2]
+            }
+            output[pieceStart] = 0x0d
+            output[pieceStart + 1] = 0x0a
             lineStart = pieceStart + 2
         }
         pieceStart = output.count

@@ -75,16 +75,13 @@ struct ServerCommand {
             if `is`("VRFY") { return .vrfy }
             if `is`("HELP") { return .help }
             if `is`("POST") || `is`("HEAD") { return .http }
-            for known: StaticString in ["EXPN", "AUTH", "BDAT", "ETRN", "TURN", "SEND", "SOML", "SAML"] where `is`(known) {
-                return .notOffered
-            }
+            let known: [StaticString] = ["EXPN", "AUTH", "BDAT", "ETRN", "TURN", "SEND", "SOML", "SAML"]
+            if known.contains(where: `is`) { return .notOffered }
         case 8: if `is`("STARTTLS") { return .startTLS }
         default: break
         }
-        for known: StaticString in ["GET", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH"] where `is`(known) {
-            return .http
-        }
-        return .unknown
+        let web: [StaticString] = ["GET", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH"]
+        return web.contains(where: `is`) ? .http : .unknown
     }
 }
 
@@ -110,7 +107,7 @@ extension ServerCommand {
         // A bare postmaster is a recipient only (RFC 5321 §4.1.1.3).
         if let mailbox, mailbox.at == mailbox.range.upperBound { return refused(.malformedSender(.missingDomain)) }
         var envelope = Envelope(reversePath: mailbox.map { Address($0, in: line) })
-        if path.position < end, let refusal = parseParameters(from: path.position, into: &envelope) { return refused(refusal) }
+        if let refusal = parseParameters(from: path.position, into: &envelope) { return refused(refusal) }
         if mailbox?.isInternationalized == true, !envelope.smtputf8 { return refused(.needsSMTPUTF8) }
         if let size = envelope.declaredSize, size > maximumSize {
             return .failure(Refused(reply: .messageTooBig(limit: maximumSize), isClientError: false))
@@ -125,9 +122,8 @@ extension ServerCommand {
         do throws(ParameterScanner.Malformed) {
             while let parameter = try scanner.next() {
                 if scanner.isKeyword(parameter, "SIZE") {
-                    guard envelope.declaredSize == nil, let value = parameter.value, let size = scanner.decimal(value) else {
-                        return .malformedParameter
-                    }
+                    guard let size = parameter.value.flatMap({ scanner.decimal($0) }), envelope.declaredSize == nil
+                    else { return .malformedParameter }
                     envelope.declaredSize = size
                 } else if scanner.isKeyword(parameter, "BODY") {
                     guard !hasBody, let value = parameter.value else { return .malformedParameter }

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Finds command lines in the input buffer without copying them. Only CRLF ends one (RFC 5321 §2.3.8): were a bare LF taken
 /// for an end, we and a peer that does not could see different commands in the same bytes.
 ///
@@ -47,11 +49,8 @@ package struct CommandLineScanner: Hashable, Sendable {
     }
 
     private func firstLineFeed(in buffer: UnsafeRawBufferPointer, from start: Int) -> Int? {
-        var index = start
-        while index < buffer.count {
-            if buffer[index] == 0x0a { return index }
-            index += 1
-        }
-        return nil
+        guard let base = buffer.baseAddress, start < buffer.count else { return nil }
+        guard let found = memchr(base + start, 0x0a, buffer.count - start) else { return nil }
+        return UnsafeRawPointer(found) - base
     }
 }

@@ -38,8 +38,9 @@ package struct ServerSession: Sendable {
     private var stage = Stage.connected
     private var errors = 0
     private var idleCommands = 0
-    /// What follows a refused MAIL in the same pipelined group is no further error of the client's.
-    private var followsRefusedMail = false
+    /// So many more refusals of this transaction are no error of the client's: RCPT and DATA pipelined behind a refused
+    /// MAIL, and recipients beyond the limit.
+    private var forgiven = 0
     /// Of the open transaction, once a linear search would be slow.
     private var manyRecipients: Set<[UInt8]> = []
 
@@ -67,7 +68,7 @@ package struct ServerSession: Sendable {
         assert(stage != .content && stage != .handshake && stage != .closed, "the shell reads no commands now")
         let command = ServerCommand(line)
         if let refusal = command.malformation { return fail(refusal) }
-        if stage == .connected, hello == nil, command.verb == .http { return close(.speaksHTTP) }
+        if hello == nil, command.verb == .http { return close(.speaksHTTP) }
         if policy.requiresTLS, !client.isTLS, !command.verb.isAllowedBeforeTLS { return fail(.startTLSFirst) }
         switch command.verb {
         case .mail: return mail(command, refusal: mailRefusal())
@@ -112,7 +113,7 @@ package struct ServerSession: Sendable {
         assert(stage == .handshake)
         client.tls = tls
         hello = nil
-        followsRefusedMail = false
+        forgiven = 0
         stage = .connected
     }
 }
@@ -133,9 +134,11 @@ extension ServerSession {
     /// What we offer (§4.1.1.1); these lines carry no enhanced codes.
     private var extensions: Reply {
         var text = policy.hostname
-        text.append(contentsOf: "\nPIPELINING\nSIZE \(policy.maximumMessageSize)\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES".utf8)
-        if policy.offersStartTLS, !client.isTLS { text.append(contentsOf: "\nSTARTTLS".utf8) }
-        text.append(contentsOf: "\nHELP".utf8)
+        text.append("\nPIPELINING\nSIZE ")
+        text.append(contentsOf: String(policy.maximumMessageSize).utf8)
+        text.append("\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES")
+        if policy.offersStartTLS, !client.isTLS { text.append("\nSTARTTLS") }
+        text.append("\nHELP")
         return Reply(250, text: text)
     }
 
@@ -154,18 +157,15 @@ extension ServerSession {
 
 extension ServerSession {
     private mutating func mail(_ command: ServerCommand, refusal: Reply?) -> Action {
-        followsRefusedMail = true
         if hello == nil { return fail(.sayHello) }
-        if case .transaction = stage {
-            followsRefusedMail = false
-            return fail(.nestedMail)
-        }
+        if case .transaction = stage { return fail(.nestedMail) }
         if messages >= policy.maximumMessagesPerSession { return close(.tooManyMessages) }
+        forgiven = policy.maximumRecipients + 1
         switch command.parseMail(maximumSize: policy.maximumMessageSize) {
-        case .failure(let refused): return refused.isClientError ? fail(refused.reply) : .reply(refused.reply, mayWait: true)
+        case .failure(let refused):
+            return refused.isClientError ? fail(refused.reply) : idle(refused.reply, mayWait: true)
         case .success(let envelope):
-            if let refusal { return refusal.code == 421 ? close(refusal) : .reply(refusal, mayWait: true) }
-            followsRefusedMail = false
+            if let refusal { return refusal.code == 421 ? close(refusal) : idle(refusal, mayWait: true) }
             stage = .transaction(envelope)
             return .reply(.senderOk, mayWait: true)
         }
@@ -180,7 +180,7 @@ extension ServerSession {
         case .success(let parsed): address = parsed
         }
         if isKnown(address, in: envelope) { return .reply(.recipientOk, mayWait: true) }
-        guard envelope.recipients.count < policy.maximumRecipients else { return .reply(.tooManyRecipients, mayWait: true) }
+        guard envelope.recipients.count < policy.maximumRecipients else { return forgive(.tooManyRecipients) }
         // Without the copy in `stage` the append is in place.
         stage = .ready
         envelope.recipients.append(address)
@@ -192,7 +192,9 @@ extension ServerSession {
     /// The same recipient named twice gets the message once.
     private mutating func isKnown(_ address: Address, in envelope: Envelope) -> Bool {
         let linearLimit = 32
-        if envelope.recipients.count < linearLimit { return envelope.recipients.contains { $0.isSameMailbox(as: address) } }
+        if envelope.recipients.count < linearLimit {
+            return envelope.recipients.contains { $0.isSameMailbox(as: address) }
+        }
         if manyRecipients.isEmpty { manyRecipients = Set(envelope.recipients.map(\.mailboxKey)) }
         return manyRecipients.contains(address.mailboxKey)
     }
@@ -200,7 +202,7 @@ extension ServerSession {
     private mutating func data(_ command: ServerCommand) -> Action {
         guard case .transaction(let envelope) = stage else { return failWithoutMail(mayWait: false) }
         guard !command.hasArgument else { return fail(.takesNoArgument) }
-        guard !envelope.recipients.isEmpty else { return .reply(.noRecipients, mayWait: false) }
+        guard !envelope.recipients.isEmpty else { return idle(.noRecipients) }
         endTransaction()
         stage = .content
         return .collectMessage(envelope, .startMail)
@@ -208,12 +210,12 @@ extension ServerSession {
 
     private mutating func endTransaction() {
         if case .transaction = stage { stage = .ready }
-        followsRefusedMail = false
+        forgiven = 0
         if !manyRecipients.isEmpty { manyRecipients = [] }
     }
 
     private mutating func failWithoutMail(mayWait: Bool = true) -> Action {
-        followsRefusedMail ? .reply(.sayMail, mayWait: mayWait) : fail(hello == nil ? .sayHello : .sayMail)
+        hello == nil ? fail(.sayHello) : forgive(.sayMail, mayWait: mayWait)
     }
 }
 
@@ -226,10 +228,18 @@ extension ServerSession {
         return errors >= policy.maximumErrors ? close(.tooManyErrors) : .reply(reply, mayWait: false)
     }
 
+    /// Refuses without counting it, within a bound.
+    private mutating func forgive(_ reply: Reply, mayWait: Bool = true) -> Action {
+        guard forgiven > 0 else { return fail(reply) }
+        forgiven -= 1
+        return .reply(reply, mayWait: mayWait)
+    }
+
     /// Answers a command that moves no mail, and counts it.
     private mutating func idle(_ reply: Reply, mayWait: Bool = false) -> Action {
         idleCommands += 1
-        return idleCommands >= policy.maximumIdleCommands ? close(.tooManyIdleCommands) : .reply(reply, mayWait: mayWait)
+        guard idleCommands < policy.maximumIdleCommands else { return close(.tooManyIdleCommands) }
+        return .reply(reply, mayWait: mayWait)
     }
 
     private mutating func close(_ reply: Reply) -> Action {

@@ -194,7 +194,7 @@ struct ClientTransaction: Sendable {
     }
 
     private mutating func violation(_ reply: Reply) -> Verdict {
-        stop(.protocolError("'\(reply)' at \(stage)"), reply)
+        stop(.protocolError("unexpected reply"), reply)
         return .ended(usable: false)
     }
 

@@ -214,6 +214,8 @@ extension DeliveryReport {
         for line in originalHeader.split(separator: 0x0a, omittingEmptySubsequences: false) {
             let words = line.last == 0x0d ? line.dropLast() : line
             if words.isEmpty || header.count + words.count + 2 > Self.maximumHeader { break }
+            // In wire form no line begins with one dot alone; were it another form, the dot must not end the report.
+            if words.first == 0x2e, words.dropFirst().first != 0x2e { header.append(0x2e) }
             ReportText.append(words, keepingUTF8: isText, limit: ReportText.maximumLine, to: &header)
             header.append(text: "\r\n")
         }

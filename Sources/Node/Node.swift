@@ -1,3 +1,224 @@
-package import Journal
+internal import Journal
 package import Primitives
-package import SMTP
+internal import Routing
+internal import SMTP
+
+/// Everything that a node decides, as one value without I/O (`architecture.md`, 'A node is a value').
+///
+/// What happens comes in by `handle` with the time; what is to be done goes out as effects, to be carried out in order.
+/// A message's life: *submitted* → its `accept` frame is appended → committed: the client gets its 250 and the first *try*
+/// begins. A try makes a *job* of the recipients of each route; a job goes to an upstream's *lane*, and when a connection
+/// there is free it becomes a *transaction*: an `attempt` frame is appended, the dialogue begins, and once the frame is
+/// committed the final dot may go. The replies become an `outcome` frame, with the time of the next try for those who were
+/// deferred and with the bounce that it causes. When all recipients are finished the message leaves the index; when all
+/// messages of a sealed journal are finished the journal retires.
+package struct Node: Sendable {
+    /// Longer content comes as a stream, in bytes.
+    package static let inlineLimit = 256 << 10
+    /// The lease of this node's promises.
+    static let lease = Duration.seconds(2)
+    /// What must be left of the lease when the final dot is written (`protocol.md`, `G`).
+    static let leaseGuard = Duration.milliseconds(200)
+    /// An accept that is not committed by then is answered 451 and cancelled.
+    static let acceptTimeout = Duration.seconds(30)
+    /// Frames of messages that are kept in memory for their delivery, in bytes.
+    static let cacheLimit = 64 << 20
+    /// A step of the wall clock of more than a minute stops expiry for ten.
+    static let clockStep = Duration.minutes(1)
+    static let expiryPause = Duration.minutes(10)
+
+    var configuration: NodeConfiguration
+    var random: SeededRandom
+    var identifiers: ULIDGenerator
+    let began: Instant
+
+    // The queue.
+    var messages = Slab<Message>()
+    var index: [MessageID: MessageKey] = [:]
+    var jobs = Slab<Job>()
+    var due = MinimumHeap<DueEntry>()
+    /// Jobs that no usable upstream takes, and how many each upstream would get.
+    var waiting = Deque<JobKey>()
+    var waitingFor: [Int]
+    var cached = Deque<MessageKey>()
+    var cachedBytes = 0
+    /// Accepts that wait for their commit, oldest first.
+    var accepting = Deque<(deadline: Instant, key: MessageKey)>()
+    var tickets: [MessageKey: Ticket] = [:]
+    /// What the log says of a message once its accept is committed.
+    var acceptNotes: [MessageKey: Note.Accepted] = [:]
+
+    // The journals.
+    var journals: [JournalID: HeldJournal] = [:]
+    /// The one that takes new mail.
+    var current: JournalID?
+    /// Opened ahead of need.
+    var upcoming: JournalID?
+    var streams: [StreamID: ArrivingStream] = [:]
+    var nextStream: UInt64 = 1
+    var recovery = Recovery()
+
+    // The ways out.
+    var router: Router
+    var lanes: [Lane]
+    var connections = Slab<LaneConnection>()
+    /// Transactions under way: whether the attempt is committed, and where it stands.
+    var transactions: [UInt64: TransactionState] = [:]
+    var nextTransaction: UInt64 = 1
+    /// Outcomes that wait for a message's header.
+    var settling: [Ticket: Settlement] = [:]
+    var reaccepting: [Ticket: MessageKey] = [:]
+    var nextTicket: UInt64 = 1
+
+    // The state of the whole.
+    var state = NodeStatus.State.starting
+    var hasDrained = false
+    var isDiskFull = false
+    var diskFree = ByteCount(bytes: .max)
+    var diskTotal = ByteCount(bytes: 0)
+    var isDiskLow = false
+    /// The wall clock less the monotonic one, as last seen, in milliseconds.
+    var clockOffset: Int64
+    var expiryAllowedFrom: Instant
+    var counters = NodeCounters()
+    var recent = RecentCounts()
+    var laneRecent: [RecentCounts]
+    var laneTimes: [RecentDurations]
+    /// What start-up found to be damaged, for the log and for `status`.
+    var damaged: [String] = []
+    /// Journals whose messages are being moved.
+    var damagedJournals: [JournalID] = []
+    var recoveredDamage: [(JournalID, at: UInt64, reason: String)] = []
+
+    package init(configuration: NodeConfiguration, at now: Now) {
+        self.configuration = configuration
+        random = SeededRandom(seed: configuration.seed)
+        identifiers = ULIDGenerator(seed: configuration.seed ^ 0x5bd1_e995)
+        began = now.instant
+        router = Router(
+            upstreams: configuration.upstreams, routes: configuration.routes,
+            bounceUpstreams: configuration.bounces.upstreams)
+        lanes = configuration.upstreams.map { Lane($0) }
+        waitingFor = configuration.upstreams.map { _ in 0 }
+        laneRecent = configuration.upstreams.map { _ in RecentCounts() }
+        laneTimes = configuration.upstreams.map { _ in RecentDurations() }
+        clockOffset = now.wall.milliseconds - now.instant.nanoseconds / 1_000_000
+        expiryAllowedFrom = now.instant
+    }
+
+    /// Takes what happened and appends what follows.
+    package mutating func handle(_ event: NodeEvent, at now: Now, into effects: inout [NodeEffect]) {
+        watchClock(now, into: &effects)
+        switch event {
+        case .promiseStored(let journal, let epoch): promiseStored(journal, epoch: epoch, now, &effects)
+        case .durable(let journal, let offset): durable(journal, upTo: offset, now, &effects)
+        case .diskFull(let journal): diskFull(journal, now, &effects)
+        case .diskSpace(let free, let total): diskSpace(free: free, total: total, now, &effects)
+        case .journalDeleted(let journal): journals[journal] = nil
+        case .contentRead(let ticket, let bytes): contentRead(ticket, bytes, now, &effects)
+        case .submitted(let ticket, let submission): submitted(ticket, submission, now, &effects)
+        case .streamed(let stream, let bytes): streamed(stream, bytes, &effects)
+        case .streamAborted(let stream): streamAborted(stream, now, &effects)
+        case .submitterGone(let ticket): submitterGone(ticket)
+        case .connected(let connection, let capabilities, let remote, let tls):
+            connected(connection, capabilities, remote: remote, tls: tls, now, &effects)
+        case .connectionFailed(let connection, let failure): connectionFailed(connection, failure, now, &effects)
+        case .dotSent(let connection): dotSent(connection, now, &effects)
+        case .transactionEnded(let connection, let result): transactionEnded(connection, result, now, &effects)
+        case .connectionClosed(let connection): connectionClosed(connection, now, &effects)
+        case .command(let ticket, let command): self.command(ticket, command, now, &effects)
+        case .enableUpstream(let name, let isEnabled): enableUpstream(name, isEnabled, now, &effects)
+        case .reconfigured(let new): reconfigure(new, now, &effects)
+        case .drain: drain(now, &effects)
+        case .tick: tick(now, &effects)
+        }
+        reportDrained(&effects)
+    }
+
+    /// The latest time for the next `.tick`.
+    package var nextDeadline: Instant? {
+        var next: Instant?
+        func consider(_ at: Instant?) {
+            if let at, next.map({ at < $0 }) ?? true { next = at }
+        }
+        consider(accepting.first?.deadline)
+        guard state == .serving else { return next }
+        consider(due.first?.at)
+        for (index, lane) in lanes.enumerated() {
+            if case .down(_, let probe) = router.health[index].condition, waitingFor[index] > 0, lane.connecting == 0,
+                !router.health[index].isDisabled
+            {
+                consider(probe)
+            }
+            if lane.readyCount > 0 { consider(router.health[index].holdOpeningUntil) }
+            // The longest idle is first: connections are taken from the end.
+            if let longest = lane.idle.first, let connection = connection(longest) {
+                consider(connection.idleSince + lane.upstream.idleTimeout)
+            }
+        }
+        return next
+    }
+
+    private mutating func tick(_ now: Now, _ effects: inout [NodeEffect]) {
+        expireAccepts(now, &effects)
+        guard state == .serving else { return }
+        beginDueTries(now, &effects)
+        for lane in lanes.indices {
+            probe(lane, now, &effects)
+            closeIdle(lane, now, &effects)
+            pump(lane, now, &effects)
+        }
+    }
+
+    /// Notices a step of the wall clock against the monotonic one: lifetimes that it seems to have ended get a pause.
+    private mutating func watchClock(_ now: Now, into effects: inout [NodeEffect]) {
+        let offset = now.wall.milliseconds - now.instant.nanoseconds / 1_000_000
+        let (moved, overflow) = offset.subtractingReportingOverflow(clockOffset)
+        guard overflow || moved.magnitude > UInt64(Node.clockStep.milliseconds) else {
+            // Slow drift and slewing are no steps.
+            clockOffset = offset
+            return
+        }
+        clockOffset = offset
+        expiryAllowedFrom = now.instant + Node.expiryPause
+        effects.append(.note(.clockStepped(by: .milliseconds(overflow ? 0 : moved))))
+    }
+
+    private mutating func drain(_ now: Now, _ effects: inout [NodeEffect]) {
+        state = .draining
+        for key in lanes.indices.flatMap({ lanes[$0].idle }) { close(key, now, &effects) }
+    }
+
+    private mutating func reportDrained(_ effects: inout [NodeEffect]) {
+        guard state == .draining, !hasDrained, transactions.isEmpty, settling.isEmpty, tickets.isEmpty, streams.isEmpty,
+            journals.values.allSatisfy({ $0.pending.isEmpty })
+        else { return }
+        hasDrained = true
+        effects.append(.drained)
+    }
+
+    /// Takes what may change at run time.
+    private mutating func reconfigure(_ new: NodeConfiguration, _ now: Now, _ effects: inout [NodeEffect]) {
+        // Lanes are numbered by upstreams, so those and the routes take a restart; all else is read when it is used.
+        let upstreams = configuration.upstreams
+        let routes = configuration.routes
+        let replica = configuration.replica
+        configuration = new
+        configuration.upstreams = upstreams
+        configuration.routes = routes
+        configuration.replica = replica
+    }
+
+    mutating func ticket() -> Ticket {
+        nextTicket += 1
+        // The shell's tickets count from 1; the node's own have the highest bit.
+        return Ticket(nextTicket | 1 << 63)
+    }
+}
+
+/// Where a transaction stands.
+struct TransactionState: Sendable {
+    let connection: ConnectionID
+    let journal: JournalID
+    var isAttemptCommitted = false
+}

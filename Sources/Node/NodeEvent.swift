@@ -82,7 +82,8 @@ package struct Submission: Sendable {
 
     package init(
         id: MessageID, envelope: Envelope, prefix: [UInt8], content: Content, size: UInt64, hasEightBit: Bool,
-        messageIDField: [UInt8] = [], clientAddress: String = "", helo: [UInt8] = [], user: String = "", tls: String = ""
+        messageIDField: [UInt8] = [], clientAddress: String = "", helo: [UInt8] = [], user: String = "",
+        tls: String = ""
     ) {
         self.id = id
         self.envelope = envelope

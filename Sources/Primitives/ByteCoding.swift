@@ -69,7 +69,9 @@ package struct ByteReader: Sendable {
         let size = MemoryLayout<T>.size
         guard remaining >= size else { throw MalformedBytes("ends within a number") }
         var value: T = 0
-        for index in 0..<size { value |= T(truncatingIfNeeded: bytes[position + index]) << T(truncatingIfNeeded: index * 8) }
+        for index in 0..<size {
+            value |= T(truncatingIfNeeded: bytes[position + index]) << T(truncatingIfNeeded: index * 8)
+        }
         position += size
         return value
     }

@@ -31,7 +31,8 @@ package struct LogLine: Sendable {
         beginField(key)
         switch format {
         case .text:
-            let plain = !value.isEmpty && value.allSatisfy { $0 > 0x20 && $0 != 0x22 && $0 != 0x5c && $0 != 0x7f && $0 != 0x3d }
+            let plain =
+                !value.isEmpty && value.allSatisfy { $0 > 0x20 && $0 != 0x22 && $0 != 0x5c && $0 != 0x7f && $0 != 0x3d }
             if plain {
                 bytes.append(contentsOf: value)
             } else {

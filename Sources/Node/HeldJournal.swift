@@ -1,0 +1,55 @@
+internal import Cluster
+internal import Journal
+internal import Primitives
+internal import SMTP
+
+/// What is waiting for a frame to be committed, and what then follows.
+enum Pending: Sendable {
+    case opened
+    case tookOver
+    case accepted(MessageKey, since: Instant)
+    /// Pieces of a stream are on the disk.
+    case piece(StreamID, bytes: UInt64)
+    case attempt(ConnectionID, transaction: UInt64)
+    case outcome(MessageKey, OutcomeRecord, Delays, notice: MessageKey?, Ticket?)
+    case command(MessageKey, Command.Verb, CommandRecord, Ticket?)
+    case retired
+    case nothing
+}
+
+/// Where the time of a delivery went.
+struct Delays: Sendable {
+    var queued = Duration.zero
+    var transaction = Duration.zero
+}
+
+/// A journal that this node holds, its frames' followers in order.
+struct HeldJournal: Sendable {
+    enum Damage: Sendable {
+        case none
+        /// Its messages are accepted again elsewhere; it takes no frame. Once `moved` is committed it is out of use.
+        case setAside(moved: MovedTo?)
+    }
+
+    struct MovedTo: Sendable {
+        let journal: JournalID
+        let end: UInt64
+    }
+
+    var owner: JournalOwner
+    var pending = Deque<(end: UInt64, what: Pending)>()
+    /// Messages in it that are not finished.
+    var unfinished = 0
+    var openStreams = 0
+    /// No accept goes here any more.
+    var isSealed = false
+    var damage = Damage.none
+    /// Whose messages these are, for the decision after a takeover.
+    var recovered: [MessageKey] = []
+}
+
+/// A long message while it arrives.
+struct ArrivingStream: Sendable {
+    let journal: JournalID
+    var pieces: [ContentPiece] = []
+}

@@ -1,0 +1,79 @@
+internal import Primitives
+internal import Routing
+internal import SMTP
+
+/// The way to one upstream: what is ready to go there, and the connections that take it.
+struct Lane: Sendable {
+    /// Of all slots, what retries may take while first tries wait.
+    private static let retryShare = 0.7
+
+    let upstream: Upstream
+    private var first = Deque<JobKey>()
+    private var retries = Deque<JobKey>()
+    /// Connections that may take a transaction, the latest used last.
+    var idle: [ConnectionID] = []
+    /// Connections whose final dot is out: the next transaction may be pipelined behind it.
+    var pipelinable: [ConnectionID] = []
+    var open = 0
+    var connecting = 0
+    var busyRetries = 0
+    /// Counts the choices, so that with a single slot too retries get at most 7 of 10.
+    private var turn = 0
+    /// What its last connection offered.
+    var capabilities: Capabilities?
+
+    init(_ upstream: Upstream) { self.upstream = upstream }
+
+    var readyCount: Int { first.count + retries.count }
+
+    mutating func enqueue(_ job: JobKey, isRetry: Bool) {
+        if isRetry { retries.append(job) } else { first.append(job) }
+    }
+
+    mutating func enqueueFirst(_ job: JobKey, isRetry: Bool) {
+        if isRetry { retries.prepend(job) } else { first.prepend(job) }
+    }
+
+    mutating func dequeue() -> JobKey? {
+        if first.isEmpty { return retries.popFirst() }
+        if retries.isEmpty { return first.popFirst() }
+        turn = (turn + 1) % 10
+        let slots = max(1, Int(Double(upstream.maximumConnections) * Lane.retryShare))
+        if turn < 7, busyRetries < slots { return retries.popFirst() }
+        return first.popFirst()
+    }
+
+    /// Everything that was ready, in order of the choices that would have been made.
+    mutating func drain() -> [JobKey] { retries.drain() + first.drain() }
+
+    mutating func remove(_ job: JobKey) {
+        first.removeAll { $0 == job }
+        retries.removeAll { $0 == job }
+    }
+}
+
+/// A connection to an upstream, as the node sees it.
+struct LaneConnection: Sendable {
+    /// A transaction that was handed to it.
+    struct Handed: Sendable {
+        let id: UInt64
+        let job: JobKey
+        let attempt: UInt32
+        let recipients: [UInt32]
+        let isRetry: Bool
+        let began: Instant
+        let queued: Instant
+        var isDotSent = false
+    }
+
+    let lane: Int
+    var isReady = false
+    var remote = ""
+    var tls = ""
+    var present: Handed?
+    /// Pipelined behind the present one's final dot.
+    var next: Handed?
+    var used = 0
+    var idleSince: Instant
+    var isClosing = false
+}

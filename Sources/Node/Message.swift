@@ -1,0 +1,152 @@
+internal import Journal
+internal import Primitives
+internal import Routing
+internal import SMTP
+
+typealias MessageKey = SlabKey
+typealias JobKey = SlabKey
+
+/// One recipient of an unfinished message.
+struct Recipient: Sendable {
+    enum State: Hashable, Sendable {
+        /// Its next try begins then.
+        case waiting(until: Instant)
+        /// Part of this job.
+        case busy(JobKey)
+        /// It waits for a person.
+        case held
+        case finished(Finish)
+    }
+
+    enum Finish: String, Hashable, Sendable { case delivered, failed, expired, cancelled }
+
+    let address: Address
+    var state: State
+    /// Tries begun.
+    var tries: UInt32 = 0
+    /// The attempt that is under way or never got an outcome; 0 for none.
+    var openAttempt: UInt32 = 0
+    var lastReply = ""
+    var upstream = ""
+
+    init(_ address: Address, until due: Instant) {
+        self.address = address
+        state = .waiting(until: due)
+    }
+
+    var isFinished: Bool {
+        if case .finished = state { true } else { false }
+    }
+}
+
+/// One unfinished message: the index entry that every replica holds in memory.
+struct Message: Sendable {
+    let id: MessageID
+    let journal: JournalID
+    let accepted: WallTime
+    let reversePath: Address?
+    var recipients: [Recipient]
+    let size: UInt64
+    let isEightBit: Bool
+    let isInternationalized: Bool
+    let messageIDField: [UInt8]
+    let concerns: MessageID?
+    /// Where its accept frame (or the outcome that carries it) lies.
+    let frameOffset: UInt64
+    /// That frame, while it is cached.
+    var frame: [UInt8]?
+    /// Its bytes in wire form: prefix, then content.
+    let runs: [ContentPiece]
+    /// Transactions begun.
+    var attempts: UInt32 = 0
+    var isCommitted = false
+    var isUncertain = false
+    /// A delay warning was sent.
+    var hasWarned = false
+    var unfinished: Int
+    var jobs = 0
+    /// Outcome and command frames that are appended and not committed.
+    var uncommitted = 0
+    /// A command that waits for the transactions under way to end.
+    var pendingCommand: (ticket: Ticket, command: Command)?
+
+    init(
+        _ accept: AcceptRecord, in journal: JournalID, frameOffset: UInt64, frame: [UInt8]?, runs: [ContentPiece],
+        due: Instant
+    ) {
+        id = accept.id
+        self.journal = journal
+        accepted = accept.time
+        reversePath = accept.reversePath.map { Address(parsed: $0) }
+        recipients = accept.recipients.map { Recipient(Address(parsed: $0), until: due) }
+        size = accept.size
+        isEightBit = accept.isEightBit
+        isInternationalized = accept.isInternationalized
+        messageIDField = accept.messageIDField
+        concerns = accept.concerns
+        self.frameOffset = frameOffset
+        self.frame = frame
+        self.runs = runs
+        isUncertain = accept.isUncertain
+        unfinished = accept.recipients.count
+    }
+
+    var content: ContentReference {
+        ContentReference(journal: journal, frame: frame, frameOffset: frameOffset, runs: runs)
+    }
+
+    mutating func finish(_ recipient: Int, _ finish: Recipient.Finish) {
+        guard !recipients[recipient].isFinished else { return }
+        recipients[recipient].state = .finished(finish)
+        recipients[recipient].openAttempt = 0
+        unfinished -= 1
+    }
+
+    /// When its next recipient is due; nil while none waits.
+    var nextDue: Instant? {
+        var earliest: Instant?
+        for recipient in recipients {
+            if case .waiting(let due) = recipient.state, earliest.map({ due < $0 }) ?? true { earliest = due }
+        }
+        return earliest
+    }
+}
+
+/// Some recipients of one message on one route within one try.
+struct Job: Sendable {
+    enum Place: Hashable, Sendable {
+        case ready(upstream: Int)
+        case waitingForUpstream
+        case running(ConnectionID)
+        /// Its outcome waits for the message's header, which a report quotes.
+        case settling
+        case unplaced
+    }
+
+    let message: MessageKey
+    var recipients: [UInt32]
+    let route: Int
+    /// Upstreams that refused it in this try.
+    var tried: Router.Mask = 0
+    /// Upstreams that lack what the message needs.
+    var lacking: Router.Mask = 0
+    /// Not the first try, or it had to wait for an upstream.
+    var isRetry: Bool
+    /// When the try began.
+    let begun: WallTime
+    var queued: Instant
+    var place = Place.unplaced
+    /// A used connection turned out dead; it may happen once.
+    var hadStaleConnection = false
+    /// The refusal that made it fail over last.
+    var refusal: Reply?
+}
+
+/// When a message has to be looked at.
+struct DueEntry: Comparable, Sendable {
+    let at: Instant
+    let id: MessageID
+    let key: MessageKey
+
+    static func < (a: DueEntry, b: DueEntry) -> Bool { a.at == b.at ? a.id < b.id : a.at < b.at }
+}

@@ -1,0 +1,202 @@
+package import Journal
+package import Primitives
+package import SMTP
+
+/// Taking mail: admission, whole messages, long ones while they arrive.
+extension Node {
+    /// Nil: it may accept now. Otherwise the reply that MAIL and the final dot get; always a 4xx.
+    package func admission(at now: Now) -> Reply? {
+        if state == .draining {
+            return Reply(421, 4, 3, 2, "\(configuration.hostname) is shutting down, try again or another server")
+        }
+        guard let current, let journal = journals[current], journal.owner.phase == .active, state == .serving else {
+            if isDiskLow || isDiskFull { return Reply(452, 4, 3, 1, "Disk space is low, try again later") }
+            return Reply(451, 4, 3, 2, "Not accepting mail yet, try again later")
+        }
+        if isDiskLow || isDiskFull { return Reply(452, 4, 3, 1, "Disk space is low, try again later") }
+        if messages.count >= configuration.maximumQueuedMessages {
+            return Reply(452, 4, 3, 1, "Too many messages are queued, try again later")
+        }
+        if journal.owner.end - journal.owner.committed > configuration.maximumBacklog.bytes {
+            return Reply(451, 4, 3, 2, "The disk is slow, try again later")
+        }
+        return nil
+    }
+
+    /// The id of the next submission.
+    package mutating func allotMessageID(at now: Now) -> MessageID { MessageID(identifiers.next(at: now.wall)) }
+
+    /// Begins a long message; nil when none can be taken now.
+    package mutating func beginStream(at now: Now) -> StreamID? {
+        guard admission(at: now) == nil, let current else { return nil }
+        let stream = StreamID(nextStream)
+        nextStream += 1
+        streams[stream] = ArrivingStream(journal: current)
+        journals[current]?.openStreams += 1
+        return stream
+    }
+
+    mutating func streamed(_ stream: StreamID, _ bytes: [UInt8], _ effects: inout [NodeEffect]) {
+        guard let journal = streams[stream]?.journal else {
+            effects.append(.streamLost(stream))
+            return
+        }
+        let frame = append(
+            .body(stream, bytes), to: journal, then: .piece(stream, bytes: UInt64(bytes.count)), &effects)
+        let start = frame.offset + UInt64(frame.bytes.count - bytes.count)
+        streams[stream]?.pieces.append(ContentPiece(offset: start, count: UInt32(bytes.count)))
+    }
+
+    mutating func streamAborted(_ stream: StreamID, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard let arriving = streams.removeValue(forKey: stream) else { return }
+        append(.abort(stream), to: arriving.journal, then: .nothing, &effects)
+        endStream(in: arriving.journal, now, &effects)
+    }
+
+    mutating func endStream(in id: JournalID, _ now: Now, _ effects: inout [NodeEffect]) {
+        journals[id]?.openStreams -= 1
+        sealIfUnused(id, now, &effects)
+    }
+
+    mutating func submitted(_ ticket: Ticket, _ submission: Submission, _ now: Now, _ effects: inout [NodeEffect]) {
+        if let refusal = admission(at: now) {
+            if case .streamed(let stream) = submission.content { streamAborted(stream, now, &effects) }
+            effects.append(.answer(ticket, .refused(refusal)))
+            return
+        }
+        var record = AcceptRecord(
+            id: submission.id, time: now.wall, reversePath: submission.envelope.reversePath?.bytes,
+            recipients: submission.envelope.recipients.map(\.bytes), prefix: [], content: .inline([]),
+            size: submission.size)
+        record.isEightBit = submission.hasEightBit
+        record.isInternationalized = submission.envelope.smtputf8
+        record.messageIDField = submission.messageIDField
+        record.clientAddress = submission.clientAddress
+        record.helo = submission.helo
+        record.user = submission.user
+        record.tls = submission.tls
+        let key: MessageKey
+        switch submission.content {
+        case .inline(let content):
+            guard let current else { preconditionFailure("admission was given without a journal") }
+            key = accept(&record, slices: [submission.prefix[...], content[...]], in: current, now, &effects)
+        case .streamed(let stream):
+            guard let arriving = streams.removeValue(forKey: stream) else {
+                effects.append(.answer(ticket, .refused(Reply(451, 4, 3, 0, "The message was lost, send it again"))))
+                return
+            }
+            key = acceptStream(&record, arriving, stream, prefix: submission.prefix, now, &effects)
+            endStream(in: arriving.journal, now, &effects)
+        }
+        tickets[key] = ticket
+        accepting.append((now.instant + Node.acceptTimeout, key))
+        rollIfFull(now, &effects)
+    }
+
+    /// Appends an accept with this content and puts the message into the index.
+    mutating func accept(
+        _ record: inout AcceptRecord, slices: [ArraySlice<UInt8>], in id: JournalID, _ now: Now,
+        _ effects: inout [NodeEffect]
+    ) -> MessageKey {
+        guard let owner = journals[id]?.owner else { preconditionFailure("an accept for a journal that is not held") }
+        let (bytes, start) = Frame.encodeAccept(
+            record, slices: slices, epoch: owner.epoch, journal: id, offset: owner.end)
+        let run = ContentPiece(offset: owner.end + UInt64(start), count: UInt32(bytes.count - start))
+        let key = insert(
+            Message(record, in: id, frameOffset: owner.end, frame: bytes, runs: [run], due: now.instant))
+        _ = appendEncoded(bytes, to: id, then: .accepted(key, since: now.instant), &effects)
+        noteAccepted(key, record)
+        return key
+    }
+
+    mutating func acceptStream(
+        _ record: inout AcceptRecord, _ arriving: ArrivingStream, _ stream: StreamID, prefix: [UInt8], _ now: Now,
+        _ effects: inout [NodeEffect]
+    ) -> MessageKey {
+        let id = arriving.journal
+        // The prefix is known last and goes first.
+        let frame = append(.body(stream, prefix), to: id, then: .nothing, &effects)
+        let start = frame.offset + UInt64(frame.bytes.count - prefix.count)
+        let pieces = [ContentPiece(offset: start, count: UInt32(prefix.count))] + arriving.pieces
+        record.content = .pieces(stream, pieces)
+        guard let owner = journals[id]?.owner else { preconditionFailure("a stream in a journal that is not held") }
+        let key = insert(
+            Message(record, in: id, frameOffset: owner.end, frame: nil, runs: pieces, due: now.instant))
+        append(.accept(record), to: id, then: .accepted(key, since: now.instant), &effects)
+        noteAccepted(key, record)
+        return key
+    }
+
+    mutating func insert(_ message: Message) -> MessageKey {
+        let key = messages.insert(message)
+        index[message.id] = key
+        journals[message.journal]?.unfinished += 1
+        return key
+    }
+
+    /// What the log says of it once it is committed, kept until then.
+    mutating func noteAccepted(_ key: MessageKey, _ record: AcceptRecord) {
+        acceptNotes[key] = Note.Accepted(
+            id: record.id, client: record.clientAddress, helo: record.helo, user: record.user, tls: record.tls,
+            from: record.reversePath ?? [], messageIDField: record.messageIDField, size: record.size,
+            recipients: record.recipients.count, took: .zero, concerns: record.concerns)
+        cache(key)
+    }
+
+    mutating func acceptCommitted(
+        _ key: MessageKey, since: Instant, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        guard messages.contains(key) else { return }
+        messages[key].isCommitted = true
+        counters.accepted += 1
+        recent.add(.accepted, at: now.instant)
+        counters.acceptTime.record(now.instant - since)
+        if let ticket = tickets.removeValue(forKey: key) {
+            effects.append(.answer(ticket, .queued(messages[key].id)))
+        }
+        while let first = accepting.first, !messages.contains(first.key) || messages[first.key].isCommitted {
+            _ = accepting.popFirst()
+        }
+        if var note = acceptNotes.removeValue(forKey: key) {
+            note.took = now.instant - since
+            effects.append(.note(.accepted(note)))
+        }
+        // Moved out of a damaged journal: it may have been delivered by an attempt that was lost.
+        if messages[key].isUncertain { decideUncertain(key, Array(messages[key].recipients.indices), now, &effects) }
+        if state == .serving { beginTry(key, now, &effects) } else { schedule(key) }
+    }
+
+    mutating func submitterGone(_ ticket: Ticket) {
+        guard let key = tickets.first(where: { $0.value == ticket })?.key else { return }
+        tickets[key] = nil
+    }
+
+    /// An accept that is not committed in time: nobody may believe that it was taken, so a frame cancels it.
+    mutating func expireAccepts(_ now: Now, _ effects: inout [NodeEffect]) {
+        while let first = accepting.first, first.deadline <= now.instant {
+            _ = accepting.popFirst()
+            guard messages.contains(first.key), !messages[first.key].isCommitted,
+                let ticket = tickets.removeValue(forKey: first.key)
+            else { continue }
+            effects.append(.answer(ticket, .refused(Reply(451, 4, 3, 2, "The disk is slow, try again later"))))
+            appendCancel(first.key, by: "baton", reason: "not committed in time", now, &effects)
+        }
+    }
+
+    // MARK: Frames in memory
+
+    private mutating func cache(_ key: MessageKey) {
+        guard let frame = messages[key].frame else { return }
+        cachedBytes += frame.count
+        cached.append(key)
+        while cachedBytes > Node.cacheLimit, let oldest = cached.popFirst() { uncache(oldest) }
+        // Finished messages leave their keys behind.
+        while cached.count > 2 * messages.count + 1024 { cached.removeAll { !messages.contains($0) } }
+    }
+
+    mutating func uncache(_ key: MessageKey) {
+        guard messages.contains(key), let frame = messages[key].frame else { return }
+        cachedBytes -= frame.count
+        messages[key].frame = nil
+    }
+}

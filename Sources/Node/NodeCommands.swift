@@ -1,0 +1,187 @@
+internal import Journal
+internal import Primitives
+internal import Routing
+internal import SMTP
+
+/// What people ask of messages and upstreams (`queue.md`, 'Commands').
+extension Node {
+    mutating func command(_ ticket: Ticket, _ command: Command, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard let key = index[command.message], messages[key].isCommitted, messages[key].unfinished > 0 else {
+            effects.append(.commandAnswer(ticket, .notFound))
+            return
+        }
+        guard state == .serving, messages[key].pendingCommand == nil else {
+            effects.append(.commandAnswer(ticket, .tryAgain))
+            return
+        }
+        switch command.verb {
+        case .retry: effects.append(.commandAnswer(ticket, retryNow(key, now, &effects)))
+        case .release: release(key, command, ticket, now, &effects)
+        case .hold, .cancel, .bounce:
+            messages[key].pendingCommand = (ticket, command)
+            stopJobs(of: key, now, &effects)
+            if messages[key].jobs == 0 { carryOutPending(key, now, &effects) }
+        }
+    }
+
+    private mutating func retryNow(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) -> CommandAnswer {
+        var isWaiting = messages[key].jobs > 0
+        for position in messages[key].recipients.indices {
+            guard case .waiting = messages[key].recipients[position].state else { continue }
+            messages[key].recipients[position].state = .waiting(until: now.instant)
+            isWaiting = true
+        }
+        guard isWaiting else { return .nothingToDo }
+        beginTry(key, now, &effects)
+        for lane in lanes.indices where waitingFor[lane] > 0 {
+            router.health[lane].probeNow(at: now.instant)
+            probe(lane, now, &effects)
+        }
+        return .done
+    }
+
+    private mutating func release(
+        _ key: MessageKey, _ command: Command, _ ticket: Ticket, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        let held = messages[key].recipients.indices.filter { messages[key].recipients[$0].state == .held }
+        guard !held.isEmpty else {
+            effects.append(.commandAnswer(ticket, .nothingToDo))
+            return
+        }
+        append(.release, command, to: held, of: key, ticket, now, &effects)
+    }
+
+    /// Before the dot a transaction is stopped, after it its outcome is awaited.
+    private mutating func stopJobs(of key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
+        for recipient in messages[key].recipients.indices {
+            guard case .busy(let job) = messages[key].recipients[recipient].state else { continue }
+            if withdraw(job) {
+                for recipient in jobs[job].recipients {
+                    messages[key].recipients[Int(recipient)].tries -= 1
+                    messages[key].recipients[Int(recipient)].state = .waiting(until: now.instant)
+                }
+                jobs.remove(job)
+                messages[key].jobs -= 1
+            } else if case .running(let id) = jobs[job].place, let connection = connection(id) {
+                for handed in [connection.present, connection.next].compactMap({ $0 }) where handed.job == job {
+                    if !handed.isDotSent { effects.append(.interrupt(id, transaction: handed.id)) }
+                }
+            }
+        }
+    }
+
+    /// All transactions have ended: what was asked is done to what is left.
+    mutating func carryOutPending(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard messages.contains(key), let (ticket, command) = messages[key].pendingCommand else { return }
+        messages[key].pendingCommand = nil
+        let left = messages[key].recipients.indices.filter { !messages[key].recipients[$0].isFinished }
+        guard !left.isEmpty else {
+            effects.append(.commandAnswer(ticket, .sent))
+            return
+        }
+        switch command.verb {
+        case .hold:
+            let free = left.filter { messages[key].recipients[$0].state != .held }
+            guard !free.isEmpty else {
+                effects.append(.commandAnswer(ticket, .nothingToDo))
+                return
+            }
+            append(.hold, command, to: free, of: key, ticket, now, &effects)
+        case .cancel: append(.cancel, command, to: left, of: key, ticket, now, &effects)
+        case .bounce:
+            let reason = command.reason.isEmpty ? "Returned by the postmaster" : command.reason
+            finish(
+                Settlement(
+                    message: key, job: nil, verdicts: left.map { (UInt32($0), .givenUp(reason)) }, ticket: ticket),
+                now, &effects)
+        case .retry, .release: break
+        }
+    }
+
+    /// Appends a command's frame; what it says holds in memory at once, so that no try begins meanwhile.
+    private mutating func append(
+        _ verb: Command.Verb, _ command: Command, to recipients: [Int], of key: MessageKey, _ ticket: Ticket?,
+        _ now: Now,
+        _ effects: inout [NodeEffect]
+    ) {
+        let record = CommandRecord(
+            message: messages[key].id, recipients: recipients.map { UInt32($0) }, time: now.wall, by: command.by,
+            reason: command.reason)
+        for recipient in recipients {
+            switch verb {
+            case .hold: messages[key].recipients[recipient].state = .held
+            case .cancel: messages[key].finish(recipient, .cancelled)
+            case .release, .retry, .bounce: break
+            }
+        }
+        messages[key].uncommitted += 1
+        let frame: Record
+        switch verb {
+        case .hold: frame = .hold(record)
+        case .cancel: frame = .cancel(record)
+        default: frame = .release(record)
+        }
+        append(frame, to: messages[key].journal, then: .command(key, verb, record, ticket), &effects)
+    }
+
+    mutating func appendCancel(
+        _ key: MessageKey, by: String, reason: String, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        let left = messages[key].recipients.indices.filter { !messages[key].recipients[$0].isFinished }
+        append(
+            .cancel, Command(.cancel, messages[key].id, by: by, reason: reason), to: left, of: key, nil, now, &effects)
+    }
+
+    mutating func appendHold(
+        _ key: MessageKey, _ recipients: [Int], reason: String, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        append(
+            .hold, Command(.hold, messages[key].id, by: "baton", reason: reason), to: recipients, of: key, nil, now,
+            &effects)
+    }
+
+    mutating func commandCommitted(
+        _ key: MessageKey, _ verb: Command.Verb, _ record: CommandRecord, _ ticket: Ticket?, _ now: Now,
+        _ effects: inout [NodeEffect]
+    ) {
+        messages[key].uncommitted -= 1
+        if verb == .release {
+            for recipient in record.recipients where messages[key].recipients[Int(recipient)].state == .held {
+                messages[key].recipients[Int(recipient)].state = .waiting(until: now.instant)
+            }
+        } else {
+            for recipient in record.recipients {
+                effects.append(.note(.result(commandNote(key, Int(recipient), verb, record, now))))
+            }
+        }
+        if let ticket { effects.append(.commandAnswer(ticket, .done)) }
+        if verb == .release, state == .serving { beginTry(key, now, &effects) }
+        removeIfFinished(key, now, &effects)
+    }
+
+    private func commandNote(
+        _ key: MessageKey, _ recipient: Int, _ verb: Command.Verb, _ record: CommandRecord, _ now: Now
+    ) -> Note.Result {
+        Note.Result(
+            id: record.message, to: messages[key].recipients[recipient].address.bytes, upstream: "", remote: "",
+            status: verb == .hold ? .held : .cancelled, code: 0, enhanced: "",
+            reply: Array("\(record.by): \(record.reason)".utf8), attempt: 0, delay: now.wall - messages[key].accepted,
+            queued: .zero, transaction: .zero, epoch: journals[messages[key].journal]?.owner.epoch ?? 0, next: nil)
+    }
+
+    mutating func enableUpstream(_ name: String, _ isEnabled: Bool, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard let lane = lanes.firstIndex(where: { $0.upstream.name == name }) else { return }
+        router.health[lane].isDisabled = !isEnabled
+        if isEnabled {
+            router.health[lane].probeNow(at: now.instant)
+            for key in takeWaiting(for: lane) { place(key, now, &effects) }
+            probe(lane, now, &effects)
+        } else {
+            for key in lanes[lane].idle { close(key, now, &effects) }
+            for key in lanes[lane].drain() {
+                jobs[key].place = .unplaced
+                place(key, now, &effects)
+            }
+        }
+    }
+}

@@ -1,0 +1,310 @@
+internal import Journal
+package import Primitives
+internal import Routing
+internal import SMTP
+
+/// Connections to upstreams and the transactions on them.
+extension Node {
+    // MARK: Handing out
+
+    /// Gives what is ready to what is free: idle connections first, then new ones, then behind a final dot.
+    mutating func pump(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard state == .serving, router.health[lane].isUsable else { return }
+        while lanes[lane].readyCount > 0, let connection = lanes[lane].idle.popLast() {
+            hand(to: connection, now, &effects)
+        }
+        let allowed = min(router.health[lane].allowedConnections, lanes[lane].upstream.maximumConnections)
+        if router.health[lane].mayOpen(at: now.instant) {
+            while lanes[lane].open < allowed, lanes[lane].connecting < lanes[lane].readyCount {
+                open(lane, now, &effects)
+            }
+        }
+        guard lanes[lane].open >= allowed else { return }
+        while lanes[lane].readyCount > 0, let connection = lanes[lane].pipelinable.popLast() {
+            hand(to: connection, now, &effects)
+        }
+    }
+
+    private mutating func open(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
+        let key = connections.insert(LaneConnection(lane: lane, idleSince: now.instant))
+        lanes[lane].open += 1
+        lanes[lane].connecting += 1
+        effects.append(.connect(ConnectionID(key), upstream: lanes[lane].upstream.name))
+    }
+
+    /// Hands the next ready job to a connection that is idle or has sent its dot; gives the connection back if there is none.
+    private mutating func hand(to id: ConnectionID, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard let connection = connection(id) else { return }
+        let lane = connection.lane
+        while let key = lanes[lane].dequeue() {
+            if let lack = lack(of: lane, for: jobs[key].message) {
+                jobs[key].lacking |= 1 << Router.Mask(lane)
+                jobs[key].refusal = lack
+                jobs[key].place = .unplaced
+                place(key, now, &effects)
+                continue
+            }
+            return transact(key, on: id, now, &effects)
+        }
+        if connection.present == nil { lanes[lane].idle.append(id) } else { lanes[lane].pipelinable.append(id) }
+    }
+
+    private mutating func transact(_ key: JobKey, on id: ConnectionID, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard let lane = connection(id)?.lane else { return }
+        splitIfLong(key, lane)
+        let job = jobs[key]
+        let transaction = nextTransaction
+        nextTransaction += 1
+        messages[job.message].attempts += 1
+        let attempt = messages[job.message].attempts
+        for recipient in job.recipients {
+            messages[job.message].recipients[Int(recipient)].openAttempt = attempt
+            messages[job.message].recipients[Int(recipient)].upstream = lanes[lane].upstream.name
+        }
+        jobs[key].place = .running(id)
+        if job.isRetry { lanes[lane].busyRetries += 1 }
+        let handed = LaneConnection.Handed(
+            id: transaction, job: key, attempt: attempt, recipients: job.recipients, isRetry: job.isRetry,
+            began: now.instant, queued: job.queued)
+        update(id) {
+            if $0.present == nil { $0.present = handed } else { $0.next = handed }
+            $0.used += 1
+        }
+        let message = messages[job.message]
+        transactions[transaction] = TransactionState(connection: id, journal: message.journal)
+        let record = AttemptRecord(
+            message: message.id, number: attempt, time: now.wall, upstream: lanes[lane].upstream.name,
+            recipients: job.recipients)
+        append(.attempt(record), to: message.journal, then: .attempt(id, transaction: transaction), &effects)
+        let content = message.content
+        let request = TransactionRequest(
+            id: transaction, reversePath: message.reversePath,
+            recipients: job.recipients.map { message.recipients[Int($0)].address }, size: content.count,
+            body: message.isEightBit ? .eightBit : .sevenBit, smtputf8: message.isInternationalized)
+        effects.append(
+            .transact(id, Transaction(request: request, message: message.id, attempt: attempt, content: content)))
+    }
+
+    /// Leaves what is beyond the upstream's `maximumRecipients` for a transaction of its own, next in line.
+    private mutating func splitIfLong(_ key: JobKey, _ lane: Int) {
+        let limit = max(1, lanes[lane].upstream.maximumRecipients)
+        guard jobs[key].recipients.count > limit else { return }
+        var rest = jobs[key]
+        rest.recipients = Array(rest.recipients[limit...])
+        rest.place = .ready(upstream: lane)
+        jobs[key].recipients = Array(jobs[key].recipients[..<limit])
+        messages[rest.message].jobs += 1
+        let restKey = jobs.insert(rest)
+        claim(restKey)
+        lanes[lane].enqueueFirst(restKey, isRetry: rest.isRetry)
+    }
+
+    /// What this upstream lacks for this message, as the reply that the sender would get; nil: nothing.
+    private func lack(of lane: Int, for key: MessageKey) -> Reply? {
+        guard let capabilities = lanes[lane].capabilities else { return nil }
+        let message = messages[key]
+        if message.isInternationalized, !capabilities.smtputf8 {
+            return Reply(550, 5, 6, 7, "The next server does not take internationalized mail (SMTPUTF8)")
+        }
+        if message.isEightBit, !capabilities.eightBitMIME {
+            return Reply(550, 5, 6, 3, "The next server does not take 8-bit mail (8BITMIME)")
+        }
+        let limits = [capabilities.sizeLimit, lanes[lane].upstream.maximumMessageSize?.bytes]
+        if let limit = limits.compactMap({ $0 }).min(), message.content.count > limit {
+            return Reply(552, 5, 3, 4, "The message is larger than the next server takes (\(limit) bytes)")
+        }
+        return nil
+    }
+
+    /// No upstream of its route can carry it: it is bounced rather than mangled.
+    mutating func refuseForLack(_ key: JobKey, _ now: Now, _ effects: inout [NodeEffect]) {
+        let reply = jobs[key].refusal ?? Reply(550, 5, 6, 3, "No next server can take this message")
+        end(key, with: jobs[key].recipients.map { ($0, .failed(reply)) }, attempt: nil, now, &effects)
+    }
+
+    // MARK: Connections
+
+    mutating func connected(
+        _ id: ConnectionID, _ capabilities: Capabilities, remote: String, tls: String, _ now: Now,
+        _ effects: inout [NodeEffect]
+    ) {
+        guard let connection = connection(id), !connection.isReady else { return }
+        let lane = connection.lane
+        update(id) {
+            $0.isReady = true
+            $0.remote = remote
+            $0.tls = tls
+            $0.idleSince = now.instant
+        }
+        lanes[lane].connecting -= 1
+        lanes[lane].capabilities = capabilities
+        if state == .draining { return close(id, now, &effects) }
+        lanes[lane].idle.append(id)
+        if router.health[lane].connected() {
+            effects.append(.note(.upstreamUp(lanes[lane].upstream.name)))
+            for key in takeWaiting(for: lane) {
+                jobs[key].queued = now.instant
+                place(key, now, &effects)
+            }
+        }
+        pump(lane, now, &effects)
+    }
+
+    mutating func connectionFailed(
+        _ id: ConnectionID, _ failure: UpstreamFailure, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        guard let connection = connection(id) else { return }
+        remove(id)
+        lanesFailed(connection.lane, failure.description, now, &effects)
+    }
+
+    /// An upstream turned a connection away, or the relay itself: it is down unless other connections to it work.
+    private mutating func lanesFailed(_ lane: Int, _ reason: String, _ now: Now, _ effects: inout [NodeEffect]) {
+        let working = lanes[lane].open - lanes[lane].connecting
+        if working > 0 {
+            router.health[lane].refusedMore(than: working, at: now.instant)
+            return
+        }
+        takeDown(lane, reason, now, &effects)
+    }
+
+    mutating func takeDown(_ lane: Int, _ reason: String, _ now: Now, _ effects: inout [NodeEffect]) {
+        let wasUp = router.health[lane].condition == .up
+        let wait = router.health[lane].failed(reason, spread: random.fraction(), at: now.instant)
+        if wasUp {
+            effects.append(.note(.upstreamDown(lanes[lane].upstream.name, reason: reason, next: wait)))
+        }
+        for key in lanes[lane].drain() {
+            jobs[key].place = .unplaced
+            place(key, now, &effects)
+        }
+        reviewWaiting(after: lane, now, &effects)
+    }
+
+    /// Tries one connection to an upstream that is down, when its time has come and mail waits for it.
+    mutating func probe(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard case .down(_, let at) = router.health[lane].condition, at <= now.instant, waitingFor[lane] > 0,
+            lanes[lane].connecting == 0, !router.health[lane].isDisabled
+        else { return }
+        open(lane, now, &effects)
+    }
+
+    mutating func closeIdle(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
+        while let longest = lanes[lane].idle.first, let connection = connection(longest),
+            connection.idleSince + lanes[lane].upstream.idleTimeout <= now.instant
+        {
+            close(longest, now, &effects)
+        }
+    }
+
+    /// QUIT: the connection takes nothing more.
+    mutating func close(_ id: ConnectionID, _ now: Now, _ effects: inout [NodeEffect]) {
+        remove(id)
+        effects.append(.close(id))
+    }
+
+    private mutating func remove(_ id: ConnectionID) {
+        guard let connection = connection(id) else { return }
+        let lane = connection.lane
+        lanes[lane].open -= 1
+        if !connection.isReady { lanes[lane].connecting -= 1 }
+        lanes[lane].idle.removeAll { $0 == id }
+        lanes[lane].pipelinable.removeAll { $0 == id }
+        connections.remove(id.key)
+    }
+
+    mutating func connectionClosed(_ id: ConnectionID, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard let connection = connection(id) else { return }
+        let lane = connection.lane
+        remove(id)
+        for handed in [connection.present, connection.next].compactMap({ $0 }) {
+            endStale(handed, connection, "the upstream closed the idle connection", now, &effects)
+        }
+        pump(lane, now, &effects)
+    }
+
+    /// A transaction that never began: the next connection takes it.
+    mutating func endStale(
+        _ handed: LaneConnection.Handed, _ connection: LaneConnection, _ reason: String, _ now: Now,
+        _ effects: inout [NodeEffect]
+    ) {
+        let result = SMTP.RecipientResult(.notSent(.connectionLost(reason), nil), at: .mail)
+        settle(
+            handed, connection, results: Array(repeating: result, count: handed.recipients.count), isStale: true, now,
+            &effects)
+    }
+
+    mutating func dotSent(_ id: ConnectionID, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard let connection = connection(id), connection.present?.isDotSent == false else { return }
+        let lane = connection.lane
+        update(id) { $0.present?.isDotSent = true }
+        guard connection.next == nil, lanes[lane].capabilities?.pipelining == true, lanes[lane].upstream.pipelining,
+            connection.used < lanes[lane].upstream.maximumMessagesPerConnection
+        else { return }
+        lanes[lane].pipelinable.append(id)
+        pump(lane, now, &effects)
+    }
+
+    // MARK: Ending
+
+    mutating func transactionEnded(
+        _ id: ConnectionID, _ result: TransactionResult, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        guard let before = connection(id), let present = before.present else { return }
+        let lane = before.lane
+        guard result.id == present.id else { return }
+        if result.connectionUsable {
+            update(id) {
+                $0.present = $0.next
+                $0.next = nil
+                $0.idleSince = now.instant
+            }
+            lanes[lane].pipelinable.removeAll { $0 == id }
+            if before.next == nil {
+                if before.used >= lanes[lane].upstream.maximumMessagesPerConnection || state == .draining
+                    || router.health[lane].isDisabled
+                {
+                    close(id, now, &effects)
+                } else {
+                    lanes[lane].idle.append(id)
+                }
+            }
+        } else {
+            remove(id)
+        }
+        laneTimes[lane].record(now.instant - present.began, at: now.instant)
+        settle(present, before, results: result.recipients, isStale: result.staleConnection, now, &effects)
+        if !result.connectionUsable, let next = before.next {
+            endStale(next, before, "the connection ended before its turn", now, &effects)
+        }
+        pump(lane, now, &effects)
+    }
+
+    package func mayFinish(transaction: UInt64, at now: Now) -> Bool {
+        guard let state = transactions[transaction], state.isAttemptCommitted, let journal = journals[state.journal]
+        else {
+            return false
+        }
+        return journal.owner.phase == .active && journal.owner.holdsLease(for: Node.leaseGuard, at: now.instant)
+    }
+
+    // MARK: Keys
+
+    func connection(_ id: ConnectionID) -> LaneConnection? {
+        connections.contains(id.key) ? connections[id.key] : nil
+    }
+
+    mutating func update(_ id: ConnectionID, _ change: (inout LaneConnection) -> Void) {
+        guard connections.contains(id.key) else { return }
+        change(&connections[id.key])
+    }
+}
+
+extension ConnectionID {
+    init(_ key: SlabKey) { self.init(UInt64(key.generation) << 32 | UInt64(key.slot)) }
+
+    var key: SlabKey {
+        SlabKey(
+            slot: UInt32(truncatingIfNeeded: number), generation: UInt32(truncatingIfNeeded: number >> 32))
+    }
+}

@@ -1,0 +1,340 @@
+internal import Journal
+internal import Primitives
+internal import Routing
+internal import SMTP
+
+/// From replies to outcome frames: what each recipient's result means, and who is told.
+extension Node {
+    // MARK: What a transaction means
+
+    /// Ends one transaction: decides recipients, or lets the job go on with another upstream or connection.
+    mutating func settle(
+        _ handed: LaneConnection.Handed, _ connection: LaneConnection, results: [SMTP.RecipientResult], isStale: Bool,
+        _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        transactions[handed.id] = nil
+        let lane = connection.lane
+        if handed.isRetry { lanes[lane].busyRetries -= 1 }
+        guard jobs.contains(handed.job) else { return }
+        let key = jobs[handed.job].message
+        let isStopping = messages[key].pendingCommand != nil
+        if isStale && jobs[handed.job].hadStaleConnection == false { jobs[handed.job].hadStaleConnection = true }
+        var settlement = Settlement(
+            message: key, job: handed.job, attempt: handed.attempt, upstream: lanes[lane].upstream.name,
+            remote: connection.remote, verdicts: [])
+        settlement.delays = Delays(queued: handed.began - handed.queued, transaction: now.instant - handed.began)
+        var refused: [(recipient: UInt32, verdict: Verdict)] = []
+        var speaksOfUpstream: Reply?
+        for (recipient, result) in zip(handed.recipients, results) {
+            switch result.outcome {
+            case .delivered(let reply): settlement.verdicts.append((recipient, .delivered(reply)))
+            case .unanswered(let reason): settlement.verdicts.append((recipient, .unanswered(reason)))
+            case .failed(let reply) where result.stage == .mail && reply.speaksOfUpstream(at: .mail):
+                speaksOfUpstream = reply
+                settlement.verdicts.append((recipient, .notSent(reply, "")))
+                settlement.continuing.append(recipient)
+            case .failed(let reply):
+                settlement.verdicts.append((recipient, configuration.softBounce ? .deferred(reply) : .failed(reply)))
+            case .deferred(let reply) where result.stage == .mail: refused.append((recipient, .deferred(reply)))
+            case .deferred(let reply): settlement.verdicts.append((recipient, .deferred(reply)))
+            case .notSent(.tooManyRecipients, let reply):
+                settlement.verdicts.append((recipient, .notSent(reply, "too many recipients for one transaction")))
+                settlement.continuing.append(recipient)
+            case .notSent(let reason, let reply) where isStale || reason == .notPermitted:
+                settlement.verdicts.append((recipient, .notSent(reply, reason.description)))
+                settlement.continuing.append(recipient)
+            case .notSent(let reason, let reply):
+                let text = reply ?? Reply(451, 4, 4, 2, reason.description)
+                refused.append((recipient, .deferred(text)))
+            }
+        }
+        decideFailover(refused, lane, handed.job, isStopping: isStopping, &settlement)
+        if let speaksOfUpstream {
+            takeDown(lane, "MAIL: \(speaksOfUpstream)", now, &effects)
+        } else if refused.isEmpty && !isStale {
+            router.health[lane].answered()
+        }
+        finish(settlement, now, &effects)
+    }
+
+    /// Whether those that this upstream refused go to the next one within this try, or are deferred.
+    private mutating func decideFailover(
+        _ refused: [(recipient: UInt32, verdict: Verdict)], _ lane: Int, _ job: JobKey, isStopping: Bool,
+        _ settlement: inout Settlement
+    ) {
+        guard let first = refused.first else { return }
+        jobs[job].tried |= 1 << Router.Mask(lane)
+        jobs[job].refusal = first.verdict.reply
+        let another = router.hasUsable(
+            route: jobs[job].route, excluding: jobs[job].tried | jobs[job].lacking,
+            isNullSender: messages[settlement.message].reversePath == nil)
+        for (recipient, verdict) in refused {
+            if another || isStopping {
+                settlement.verdicts.append((recipient, .notSent(verdict.reply, "")))
+                settlement.continuing.append(recipient)
+            } else {
+                settlement.verdicts.append((recipient, verdict))
+            }
+        }
+    }
+
+    /// Ends a job without a transaction.
+    mutating func end(
+        _ key: JobKey, with verdicts: [(recipient: UInt32, verdict: Verdict)], attempt: UInt32?, _ now: Now,
+        _ effects: inout [NodeEffect]
+    ) {
+        var settlement = Settlement(message: jobs[key].message, job: key, verdicts: verdicts)
+        for (recipient, verdict) in verdicts {
+            if case .stillWaiting = verdict { settlement.continuing.append(recipient) }
+        }
+        finish(settlement, now, &effects)
+    }
+
+    // MARK: Into frames
+
+    /// Fetches the header if someone has to be told, then writes.
+    mutating func finish(_ settlement: Settlement, _ now: Now, _ effects: inout [NodeEffect]) {
+        var settlement = settlement
+        expireLate(&settlement, now)
+        guard needsNotice(settlement, now) else { return write(settlement, header: [], now, &effects) }
+        let content = messages[settlement.message].content
+        if let frame = content.frame, let run = content.runs.first, run.offset >= content.frameOffset,
+            run.offset - content.frameOffset + UInt64(run.count) <= UInt64(frame.count)
+        {
+            let start = Int(run.offset - content.frameOffset)
+            let header = frame[start..<start + min(Int(run.count), DeliveryReport.maximumHeader)]
+            return write(settlement, header: Array(header), now, &effects)
+        }
+        if let job = settlement.job { jobs[job].place = .settling }
+        let ticket = self.ticket()
+        settling[ticket] = settlement
+        effects.append(.readContent(ticket, content, limit: DeliveryReport.maximumHeader))
+    }
+
+    mutating func contentRead(_ ticket: Ticket, _ bytes: [UInt8]?, _ now: Now, _ effects: inout [NodeEffect]) {
+        if let settlement = settling.removeValue(forKey: ticket) {
+            write(settlement, header: bytes ?? [], now, &effects)
+        } else if let key = reaccepting.removeValue(forKey: ticket) {
+            reaccept(key, bytes, now, &effects)
+        }
+    }
+
+    private func expireLate(_ settlement: inout Settlement, _ now: Now) {
+        guard let job = settlement.job, isPastLifetime(settlement.message, begun: jobs[job].begun, now) else { return }
+        for position in settlement.verdicts.indices {
+            if case .deferred(let reply) = settlement.verdicts[position].verdict {
+                settlement.verdicts[position].verdict = .expired(reply)
+            }
+        }
+    }
+
+    private func needsNotice(_ settlement: Settlement, _ now: Now) -> Bool {
+        guard configuration.bounces.send, messages[settlement.message].reversePath != nil else { return false }
+        return settlement.verdicts.contains { isWorthTelling($0.verdict, settlement.message, now) }
+    }
+
+    private func isWorthTelling(_ verdict: Verdict, _ key: MessageKey, _ now: Now) -> Bool {
+        switch verdict {
+        case .failed, .expired, .givenUp: true
+        case .deferred, .stillWaiting: isWarningDue(key, now)
+        case .delivered, .unanswered, .notSent: false
+        }
+    }
+
+    /// Writes the outcome, several frames if it speaks of very many recipients, and lets the job go on or end.
+    private mutating func write(_ settlement: Settlement, header: [UInt8], _ now: Now, _ effects: inout [NodeEffect]) {
+        let key = settlement.message
+        var rest = settlement.verdicts[...]
+        let tries = settlement.verdicts.map { messages[key].recipients[Int($0.recipient)].tries }.max() ?? 1
+        let wait = retryWait(tries: tries)
+        while !rest.isEmpty {
+            let chunk = rest.prefix(Settlement.recipientsPerOutcome)
+            rest = rest.dropFirst(chunk.count)
+            writeOutcome(
+                settlement, chunk, wait: wait, header: header, ticket: rest.isEmpty ? settlement.ticket : nil, now,
+                &effects)
+        }
+        goOn(settlement, now, &effects)
+    }
+
+    private mutating func writeOutcome(
+        _ settlement: Settlement, _ chunk: ArraySlice<(recipient: UInt32, verdict: Verdict)>, wait: Duration,
+        header: [UInt8], ticket: Ticket?, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        let key = settlement.message
+        let report = report(on: chunk, of: key, remote: settlement.remote, header: header, now)
+        var record = OutcomeRecord(
+            message: messages[key].id, attempt: settlement.attempt, time: now.wall, upstream: settlement.upstream,
+            remote: settlement.remote, results: [])
+        record.results.reserveCapacity(chunk.count)
+        for (recipient, verdict) in chunk {
+            record.results.append(
+                apply(verdict, to: Int(recipient), of: key, wait: wait, isReplyCut: chunk.count > 10, now))
+        }
+        record.notice = report
+        messages[key].uncommitted += 1
+        let journal = messages[key].journal
+        guard let owner = journals[journal]?.owner else {
+            preconditionFailure("an outcome in a journal that is not held")
+        }
+        var noticeKey: MessageKey?
+        let bytes = Frame.encode(.outcome(record), epoch: owner.epoch, journal: journal, offset: owner.end)
+        if let notice = report, case .inline(let content) = notice.content {
+            // The notice is the frame's last field, and its content the notice's.
+            let run = ContentPiece(
+                offset: owner.end + UInt64(bytes.count - content.count), count: UInt32(content.count))
+            let inserted = insert(
+                Message(notice, in: journal, frameOffset: owner.end, frame: nil, runs: [run], due: now.instant))
+            noteAccepted(inserted, notice)
+            noticeKey = inserted
+        }
+        _ = appendEncoded(
+            bytes, to: journal, then: .outcome(key, record, settlement.delays, notice: noticeKey, ticket), &effects)
+    }
+
+    /// What the verdict means for the recipient, in memory and in the frame.
+    private mutating func apply(
+        _ verdict: Verdict, to recipient: Int, of key: MessageKey, wait: Duration, isReplyCut: Bool, _ now: Now
+    ) -> Journal.RecipientResult {
+        let limit = isReplyCut ? 512 : Settlement.replyLimit
+        let text = Array(verdict.text.prefix(limit))
+        let reply = verdict.reply
+        var result = Journal.RecipientResult(
+            recipient: UInt32(recipient), status: verdict.status, code: UInt16(clamping: reply?.code ?? 0),
+            enhanced: reply?.enhanced?.description ?? "", reply: text,
+            tries: messages[key].recipients[recipient].tries)
+        messages[key].recipients[recipient].openAttempt = 0
+        switch verdict {
+        case .delivered: messages[key].finish(recipient, .delivered)
+        case .failed, .givenUp: messages[key].finish(recipient, .failed)
+        case .expired: messages[key].finish(recipient, .expired)
+        case .deferred:
+            result.due = now.wall + wait
+            messages[key].recipients[recipient].state = .waiting(until: now.instant + wait)
+        case .unanswered where configuration.uncertain == .hold:
+            result.isHeld = true
+            messages[key].isUncertain = true
+            messages[key].recipients[recipient].state = .held
+        case .unanswered:
+            result.due = now.wall + wait
+            messages[key].isUncertain = true
+            messages[key].recipients[recipient].state = .waiting(until: now.instant + wait)
+        case .notSent, .stillWaiting:
+            // The try goes on: after a crash it is begun anew, and is no further try.
+            result.due = now.wall
+            result.tries = max(result.tries, 1) - 1
+        }
+        if !messages[key].recipients[recipient].isFinished {
+            let line = reply?.description ?? String(decoding: text, as: UTF8.self)
+            messages[key].recipients[recipient].lastReply = String(line.prefix(256))
+        }
+        return result
+    }
+
+    /// Lets the job go on with those that were not decided, or ends it.
+    private mutating func goOn(_ settlement: Settlement, _ now: Now, _ effects: inout [NodeEffect]) {
+        let key = settlement.message
+        guard let job = settlement.job else {
+            schedule(key)
+            return
+        }
+        if messages[key].pendingCommand != nil || settlement.continuing.isEmpty || state != .serving {
+            for recipient in settlement.continuing {
+                messages[key].recipients[Int(recipient)].tries -= 1
+                messages[key].recipients[Int(recipient)].state = .waiting(until: now.instant)
+            }
+            return endJob(job, now, &effects)
+        }
+        jobs[job].recipients = settlement.continuing
+        jobs[job].place = .unplaced
+        jobs[job].queued = now.instant
+        place(job, now, &effects)
+    }
+
+    mutating func endJob(_ job: JobKey, _ now: Now, _ effects: inout [NodeEffect]) {
+        let key = jobs[job].message
+        jobs.remove(job)
+        messages[key].jobs -= 1
+        schedule(key)
+        if messages[key].jobs == 0 { carryOutPending(key, now, &effects) }
+    }
+
+    // MARK: Committed
+
+    mutating func outcomeCommitted(
+        _ key: MessageKey, _ record: OutcomeRecord, _ delays: Delays, notice: MessageKey?, _ ticket: Ticket?,
+        _ now: Now,
+        _ effects: inout [NodeEffect]
+    ) {
+        messages[key].uncommitted -= 1
+        let lane = lanes.firstIndex { $0.upstream.name == record.upstream }
+        for result in record.results { note(result, of: key, record, delays, lane, now, &effects) }
+        if let ticket { effects.append(.commandAnswer(ticket, .done)) }
+        if let notice { acceptCommitted(notice, since: now.instant, now, &effects) }
+        removeIfFinished(key, now, &effects)
+    }
+
+    private mutating func note(
+        _ result: Journal.RecipientResult, of key: MessageKey, _ record: OutcomeRecord, _ delays: Delays, _ lane: Int?,
+        _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        let message = messages[key]
+        let status: Note.Result.Status
+        let kind: RecentCounts.Kind
+        switch result.status {
+        case .delivered: (status, kind) = (.sent, .sent)
+        case .failed: (status, kind) = (.bounced, .bounced)
+        case .expired: (status, kind) = (.expired, .bounced)
+        case .unanswered: (status, kind) = (.uncertain, .uncertain)
+        case .deferred: (status, kind) = (.deferred, .deferred)
+        case .notSent:
+            // Nothing was refused: another upstream or connection takes it within the same try.
+            guard result.code >= 400 else { return }
+            (status, kind) = (.deferred, .deferred)
+        }
+        let delay = now.wall - message.accepted
+        if result.status == .delivered { counters.timeToSend.record(max(delay, .zero)) }
+        if result.status == .unanswered { counters.uncertain += 1 }
+        recent.add(kind, at: now.instant)
+        if let lane { laneRecent[lane].add(kind, at: now.instant) }
+        counters.results[NodeCounters.ResultKey(upstream: record.upstream, status: status.rawValue), default: 0] += 1
+        effects.append(
+            .note(
+                .result(
+                    Note.Result(
+                        id: message.id, to: message.recipients[Int(result.recipient)].address.bytes,
+                        upstream: record.upstream, remote: record.remote, status: status, code: result.code,
+                        enhanced: result.enhanced, reply: result.reply, attempt: record.attempt, delay: delay,
+                        queued: delays.queued, transaction: delays.transaction,
+                        epoch: journals[message.journal]?.owner.epoch ?? 0,
+                        next: result.due.map { max(.zero, $0 - now.wall) }))))
+    }
+
+    /// A message whose recipients are all finished, on the disk too, leaves the index.
+    mutating func removeIfFinished(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
+        let message = messages[key]
+        guard message.unfinished == 0, message.uncommitted == 0, message.jobs == 0 else { return }
+        var sent = 0
+        var bounced = 0
+        for recipient in message.recipients {
+            switch recipient.state {
+            case .finished(.delivered): sent += 1
+            case .finished(.failed), .finished(.expired): bounced += 1
+            default: break
+            }
+        }
+        effects.append(
+            .note(.done(message: message.id, sent: sent, bounced: bounced, age: now.wall - message.accepted)))
+        if bounced > 0, message.reversePath == nil {
+            counters.bouncesDropped += 1
+            effects.append(.note(.bounceDropped(message.id, reason: "its sender is the null reverse-path")))
+        }
+        uncache(key)
+        acceptNotes[key] = nil
+        tickets[key] = nil
+        index[message.id] = nil
+        messages.remove(key)
+        journals[message.journal]?.unfinished -= 1
+        retireIfFinished(message.journal, now, &effects)
+    }
+}

@@ -1,0 +1,177 @@
+internal import Journal
+internal import Primitives
+internal import Routing
+internal import SMTP
+
+/// Tries: when they begin, which jobs they make, and where each job goes.
+extension Node {
+    /// Sees to it that the message is looked at when its next recipient is due.
+    mutating func schedule(_ key: MessageKey) {
+        guard let at = messages[key].nextDue else { return }
+        due.insert(DueEntry(at: at, id: messages[key].id, key: key))
+    }
+
+    mutating func beginDueTries(_ now: Now, _ effects: inout [NodeEffect]) {
+        while let entry = due.first, entry.at <= now.instant {
+            _ = due.popFirst()
+            if messages.contains(entry.key) { beginTry(entry.key, now, &effects) }
+        }
+    }
+
+    /// Makes one job of the due recipients of each route.
+    mutating func beginTry(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard messages[key].isCommitted, messages[key].pendingCommand == nil else { return }
+        // Nearly every message has recipients on one route only.
+        var groups: [(route: Int, recipients: [UInt32])] = []
+        var isRetry = false
+        for position in messages[key].recipients.indices {
+            guard case .waiting(let at) = messages[key].recipients[position].state, at <= now.instant else { continue }
+            let route = router.route(
+                sender: messages[key].reversePath, recipient: messages[key].recipients[position].address)
+            if messages[key].recipients[position].tries > 0 { isRetry = true }
+            messages[key].recipients[position].tries += 1
+            if let group = groups.firstIndex(where: { $0.route == route }) {
+                groups[group].recipients.append(UInt32(position))
+            } else {
+                groups.append((route, [UInt32(position)]))
+            }
+        }
+        for group in groups {
+            let job = jobs.insert(
+                Job(
+                    message: key, recipients: group.recipients, route: group.route, isRetry: isRetry, begun: now.wall,
+                    queued: now.instant))
+            messages[key].jobs += 1
+            claim(job)
+            place(job, now, &effects)
+        }
+        if messages.contains(key) { schedule(key) }
+    }
+
+    /// Marks a job's recipients as its own.
+    mutating func claim(_ job: JobKey) {
+        for recipient in jobs[job].recipients {
+            messages[jobs[job].message].recipients[Int(recipient)].state = .busy(job)
+        }
+    }
+
+    /// Gives a job to the upstream whose turn it is, or ends its try.
+    mutating func place(_ key: JobKey, _ now: Now, _ effects: inout [NodeEffect]) {
+        let job = jobs[key]
+        let isNullSender = messages[job.message].reversePath == nil
+        switch router.choose(
+            route: job.route, excluding: job.tried | job.lacking, isNullSender: isNullSender, at: now.instant)
+        {
+        case .upstream(let lane):
+            jobs[key].place = .ready(upstream: lane)
+            lanes[lane].enqueue(key, isRetry: job.isRetry)
+            pump(lane, now, &effects)
+        case .noneUsable where job.tried == 0:
+            wait(key)
+        case .exhausted where job.tried == 0 && job.lacking == 0:
+            // Null senders that no upstream takes: configuration may change, and mail waits for it.
+            wait(key)
+        case .exhausted where job.tried == 0:
+            refuseForLack(key, now, &effects)
+        case .noneUsable, .exhausted:
+            let reply = job.refusal ?? Reply(451, 4, 4, 1, "No upstream took it")
+            end(key, with: job.recipients.map { ($0, .deferred(reply)) }, attempt: nil, now, &effects)
+        }
+    }
+
+    // MARK: Waiting for an upstream
+
+    private mutating func wait(_ key: JobKey) {
+        jobs[key].place = .waitingForUpstream
+        // From now on it is backlog: first tries go before it when an upstream returns.
+        jobs[key].isRetry = true
+        waiting.append(key)
+        for lane in lanes(of: key) { waitingFor[lane] += 1 }
+    }
+
+    func lanes(of key: JobKey) -> [Int] {
+        let mask = router.mask(route: jobs[key].route) & ~(jobs[key].tried | jobs[key].lacking)
+        return lanes.indices.filter { mask & (1 << Router.Mask($0)) != 0 }
+    }
+
+    /// Takes the jobs that this upstream would get out of the waiting room, oldest message first.
+    mutating func takeWaiting(for lane: Int) -> [JobKey] {
+        guard waitingFor[lane] > 0 else { return [] }
+        var taken: [JobKey] = []
+        for key in waiting.drain() {
+            guard jobs.contains(key), jobs[key].place == .waitingForUpstream else { continue }
+            if lanes(of: key).contains(lane) {
+                for lane in lanes(of: key) { waitingFor[lane] -= 1 }
+                jobs[key].place = .unplaced
+                taken.append(key)
+            } else {
+                waiting.append(key)
+            }
+        }
+        return taken.sorted { messages[jobs[$0].message].id < messages[jobs[$1].message].id }
+    }
+
+    /// Removes one job from wherever it waits; false when a connection has it.
+    mutating func withdraw(_ key: JobKey) -> Bool {
+        switch jobs[key].place {
+        case .ready(let lane): lanes[lane].remove(key)
+        case .waitingForUpstream:
+            // Its entry in the waiting room is passed over later.
+            for lane in lanes(of: key) { waitingFor[lane] -= 1 }
+            jobs[key].place = .unplaced
+        case .unplaced: break
+        case .running, .settling: return false
+        }
+        return true
+    }
+
+    /// Once more, and nothing is to be had: messages whose lifetime is over are given up, warnings go out.
+    mutating func reviewWaiting(after lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
+        guard waitingFor[lane] > 0 else { return }
+        let reason = router.health[lane].lastFailure ?? "unreachable"
+        var over: [JobKey] = []
+        for position in 0..<waiting.count {
+            let key = waiting[position]
+            guard jobs.contains(key), jobs[key].place == .waitingForUpstream, lanes(of: key).contains(lane) else {
+                continue
+            }
+            let message = jobs[key].message
+            if isPastLifetime(message, begun: now.wall, now) || isWarningDue(message, now) { over.append(key) }
+        }
+        for key in over where jobs.contains(key) {
+            let isOver = isPastLifetime(jobs[key].message, begun: now.wall, now)
+            guard isOver || isWarningDue(jobs[key].message, now) else { continue }
+            _ = withdraw(key)
+            let reply = Reply(451, 4, 4, 1, "No upstream could be reached: \(lanes[lane].upstream.name): \(reason)")
+            end(
+                key, with: jobs[key].recipients.map { ($0, isOver ? .expired(reply) : .stillWaiting(reply)) },
+                attempt: nil,
+                now, &effects)
+        }
+    }
+
+    // MARK: Lifetimes
+
+    func lifetime(_ key: MessageKey) -> Duration {
+        messages[key].reversePath == nil ? configuration.nullSenderLifetime : configuration.lifetime
+    }
+
+    /// Whether a try that began then and failed was the last one (`queue.md`, 'Tries and transactions').
+    func isPastLifetime(_ key: MessageKey, begun: WallTime, _ now: Now) -> Bool {
+        now.instant >= expiryAllowedFrom && begun - messages[key].accepted >= lifetime(key)
+    }
+
+    func isWarningDue(_ key: MessageKey, _ now: Now) -> Bool {
+        guard let after = configuration.delayWarning, !messages[key].hasWarned, messages[key].reversePath != nil,
+            now.instant >= expiryAllowedFrom
+        else { return false }
+        return now.wall - messages[key].accepted >= after
+    }
+
+    /// The wait after so many tries, with a tenth of jitter either way.
+    mutating func retryWait(tries: UInt32) -> Duration {
+        let steps = configuration.retry
+        let step = steps.isEmpty ? .minutes(5) : steps[min(max(Int(tries), 1), steps.count) - 1]
+        return step * (0.9 + 0.2 * random.fraction())
+    }
+}

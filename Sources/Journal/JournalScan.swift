@@ -8,8 +8,8 @@ package struct ScannedFrame: Hashable, Sendable {
     package var record: Record
     /// Where in the file the content of an `accept` (inline) or `body` frame lies.
     package var content: Range<UInt64>?
-    /// The header of a `body` frame holds and its body is all zeros. That is how bytes that were given back look, and how
-    /// a torn write may look: `PunchedBodies` tells them apart. The record's stream number means nothing.
+    /// The header of a `body` frame holds, its body is all zeros, and intact frames follow. That is how bytes that were given
+    /// back look; `PunchedBodies` finds out whether they were. The record's stream number means nothing.
     package var isPunched = false
 
     /// Where the next frame begins.
@@ -37,7 +37,7 @@ package struct Damage: Hashable, Sendable, CustomStringConvertible {
 
     /// Where the first bad frame begins: the end of the intact frames before it.
     package var at: UInt64
-    /// Where intact frames, or the zeros after the last one, go on. The file's end when that was not looked for.
+    /// Where intact frames, or only zeros, go on. The file's end when that was not looked for.
     package var end: UInt64
     /// Of the first bad frame.
     package var reason: Reason
@@ -96,49 +96,75 @@ package func scanJournal(
     frame: (ScannedFrame) throws -> Void
 ) throws -> ScanResult {
     var scanner = Scanner(journal: journal, window: max(window, FrameHeader.size), length: length, epoch: epoch)
-    var result = ScanResult(end: start, epoch: epoch, gaps: [], lastEnd: start)
-    var open: Damage?
+    var progress = Progress(result: ScanResult(end: start, epoch: epoch, gaps: [], lastEnd: start))
     var position = start
     scan: while true {
         switch try scanner.examine(position, read) {
         case .frame(let scanned):
-            if var gap = open {
-                gap.end = position
-                result.gaps.append(gap)
-                open = nil
-            }
             position = scanned.end
             scanner.epoch = scanned.header.epoch
-            result.lastEnd = position
-            if result.gaps.isEmpty {
-                result.end = position
-                result.epoch = scanned.header.epoch
-            }
-            try frame(scanned)
-        case .end: break scan
+            try progress.take(scanned, frame)
+        case .end:
+            progress.giveUpPunched()
+            break scan
         case .bad(let reason, let kind, let next):
-            if open == nil {
-                open = Damage(at: position, end: scanner.length, reason: reason, kinds: kind.map { [$0] })
-            } else if let kind {
-                open?.kinds?.append(kind)
-            } else {
-                open?.kinds = nil
-            }
+            progress.damaged(at: position, reason, kind)
             if case .newerFormat = reason { break scan }
             guard afterDamage == .resynchronize else { break scan }
-            if let next {
-                position = next
-            } else {
-                position = try scanner.nextMagic(after: position, read)
-            }
+            if let next { position = next } else { position = try scanner.nextMagic(after: position, read) }
         }
     }
-    if var gap = open {
-        // When the search came upon the zeros behind the last frame, the damage ends there.
-        if afterDamage == .resynchronize, position > gap.at { gap.end = position }
-        result.gaps.append(gap)
+    guard var gap = progress.gap else { return progress.result }
+    gap.end = scanner.length
+    if afterDamage == .resynchronize { gap.end = try scanner.endOfBytes(from: gap.at, to: position, read) }
+    progress.result.gaps.append(gap)
+    return progress.result
+}
+
+/// The result so far, and what only the next intact frame settles.
+private struct Progress {
+    var result: ScanResult
+    /// Its end is not known yet.
+    var gap: Damage?
+    /// A message's bytes are given back after the frame that finished it: punched frames that no intact frame follows are
+    /// what a torn write left.
+    private var punched: [ScannedFrame] = []
+
+    init(result: ScanResult) { self.result = result }
+
+    mutating func take(_ scanned: ScannedFrame, _ frame: (ScannedFrame) throws -> Void) throws {
+        guard !scanned.isPunched else { return punched.append(scanned) }
+        if var gap {
+            gap.end = punched.first?.offset ?? scanned.offset
+            result.gaps.append(gap)
+            self.gap = nil
+        }
+        for earlier in punched { try frame(earlier) }
+        punched = []
+        result.lastEnd = scanned.end
+        if result.gaps.isEmpty {
+            result.end = scanned.end
+            result.epoch = scanned.header.epoch
+        }
+        try frame(scanned)
     }
-    return result
+
+    mutating func damaged(at position: UInt64, _ reason: Damage.Reason, _ kind: UInt8?) {
+        giveUpPunched()
+        if gap == nil {
+            gap = Damage(at: position, end: position, reason: reason, kinds: kind.map { [$0] })
+        } else if let kind {
+            gap?.kinds?.append(kind)
+        } else {
+            gap?.kinds = nil
+        }
+    }
+
+    mutating func giveUpPunched() {
+        let lost = punched
+        punched = []
+        for frame in lost { damaged(at: frame.offset, .badBody, frame.header.kind) }
+    }
 }
 
 /// A window on the file, and what stands at a place in it.
@@ -235,6 +261,20 @@ private struct Scanner {
             position = found + 1
         }
         return length
+    }
+
+    /// Where the zeros before `end` begin.
+    mutating func endOfBytes(from start: UInt64, to end: UInt64, _ read: Read) throws -> UInt64 {
+        var end = min(end, length)
+        while end > start {
+            let count = min(end - start, UInt64(window))
+            guard let index = try load(end - count, Int(count), read) else { break }
+            if let last = bytes[index..<index + Int(count)].lastIndex(where: { $0 != 0 }) {
+                return end - count + UInt64(last - index) + 1
+            }
+            end -= count
+        }
+        return end
     }
 
     private mutating func firstByte(

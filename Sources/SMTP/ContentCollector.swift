@@ -79,8 +79,8 @@ package struct ContentCollector: Sendable {
             // A line that has been nothing but the beginning of a final dot so far is withheld; the bytes that follow tell.
             let end = isComplete ? start : max(0, bytes.count - withheldCount)
             if end > 0 {
+                // Had a CR been withheld too, it would be a bare one now.
                 if withheld > 0 { content.append(0x2e) }
-                if withheld > 1 { content.append(0x0d) }
                 content.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[..<end]))
             }
         }

@@ -1,3 +1,4 @@
+package import EventLoop
 package import Node
 package import Primitives
 package import Routing

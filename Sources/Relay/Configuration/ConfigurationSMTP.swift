@@ -1,3 +1,4 @@
+import EventLoop
 import Primitives
 import SMTP
 
@@ -92,7 +93,7 @@ extension Configuration {
     private mutating func readRelayFrom(_ section: ConfigurationSection) {
         let expectation = "an address or a network such as \"10.0.0.0/8\""
         for item in section.strings("relayFrom", expectation) ?? [] {
-            if let range = AddressRange(text: item.text) {
+            if let range = AddressRange(item.text) {
                 smtp.relayFrom.append(range)
                 if range.prefixLength == 0 {
                     section.warning("relayFrom", "\(item.text) is everybody: an open relay is abused within hours")
@@ -100,7 +101,7 @@ extension Configuration {
             } else {
                 section.report.error(
                     item.path, item.value.place,
-                    "expected \(expectation) without bits beyond its prefix, got \"\(item.text)\"")
+                    "expected \(expectation), got \"\(item.text)\"")
             }
         }
         if smtp.relayFrom.isEmpty, section.report.errors.isEmpty {

@@ -1,3 +1,4 @@
+import EventLoop
 import Primitives
 import Routing
 
@@ -50,7 +51,7 @@ extension Configuration {
             section.error("helo", "expected a host name such as \"a.out.example.net\", got \"\(helo)\"")
         }
         for item in section.strings("sourceAddresses", "a local address such as \"10.0.1.9\"") ?? [] {
-            if IPAddress(text: item.text) != nil {
+            if IPAddress(item.text) != nil {
                 upstream.sourceAddresses.append(item.text)
             } else {
                 section.report.error(

@@ -5,8 +5,8 @@ import Testing
 
 @Suite("Delivery reports")
 struct ReportTests {
-    static let id = MessageID(ULID(text: "01JD9Q4X7M2TAAAAAAAAAAAAAA")!)
-    static let originalID = MessageID(ULID(text: "01JD8Z1K0000000000000000ZZ")!)
+    static let id = MessageID(ULID(text: "01JD9Q4X7M2TAAAAAAAAAAAAAA") ?? .zero)
+    static let originalID = MessageID(ULID(text: "01JD8Z1K0000000000000000ZZ") ?? .zero)
     /// 2026-11-24 12:04:31 UTC.
     static let date = WallTime(milliseconds: 1_795_521_871_000)
     static let header = """

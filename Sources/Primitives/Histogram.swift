@@ -1,4 +1,4 @@
-/// Counts of durations in buckets of which each is a quarter of an octave wide: quantiles within 19 %, from 1 µs to 4 h.
+/// Counts of durations in buckets, four to an octave: quantiles at most 25 % or 1 µs too large, from 1 µs to 4 h.
 package struct Histogram: Hashable, Sendable {
     private static let bucketsPerOctave = 4
     private static let octaves = 34
@@ -33,7 +33,10 @@ package struct Histogram: Hashable, Sendable {
         var seen: UInt64 = 0
         for index in counts.indices {
             seen += counts[index]
-            if seen >= wanted { return min(maximum, .nanoseconds(Int64(Histogram.upperBound(index) * 1000))) }
+            // The last bucket has no upper bound but the maximum.
+            if seen >= wanted, index < counts.count - 1 {
+                return min(maximum, .nanoseconds(Int64((Histogram.upperBound(index) + 1) * 1000)))
+            }
         }
         return maximum
     }
@@ -53,7 +56,7 @@ package struct Histogram: Hashable, Sendable {
         return min((octave - 1) * bucketsPerOctave + quarter, octaves * bucketsPerOctave - 1)
     }
 
-    /// In microseconds, the largest value of the bucket.
+    /// The largest number of whole microseconds in the bucket.
     private static func upperBound(_ bucket: Int) -> UInt64 {
         guard bucket >= 4 else { return UInt64(bucket) }
         let octave = UInt64(bucket / bucketsPerOctave + 1)

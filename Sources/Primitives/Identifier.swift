@@ -39,7 +39,7 @@ package struct ULID: Hashable, Comparable, Sendable, CustomStringConvertible {
         } else {
             value = low >> UInt64(shift)
         }
-        return crockford[Int(value & 31)]
+        return crockfordDigit(UInt8(truncatingIfNeeded: value & 31))
     }
 
     /// Reads 26 characters, upper or lower case; nil for anything else.
@@ -78,11 +78,22 @@ package struct ULID: Hashable, Comparable, Sendable, CustomStringConvertible {
     }
 }
 
-private let crockford = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
+/// The alphabet leaves out I, L, O and U. Arithmetic, because a global table costs a check of its initialization each time.
+@inline(__always)
+private func crockfordDigit(_ value: UInt8) -> UInt8 {
+    switch value {
+    case ..<10: 0x30 + value
+    case ..<18: 0x41 + value - 10
+    case ..<20: 0x4a + value - 18
+    case ..<22: 0x4d + value - 20
+    case ..<27: 0x50 + value - 22
+    default: 0x56 + value - 27
+    }
+}
 
 private func crockfordValue(_ byte: UInt8) -> UInt8? {
     let upper = byte >= 0x61 && byte <= 0x7a ? byte - 0x20 : byte
-    return crockford.firstIndex(of: upper).map { UInt8($0) }
+    return (0..<32).first { crockfordDigit($0) == upper }
 }
 
 /// Makes ids that only increase, whatever the wall clock does. Chance comes from the caller's seed.

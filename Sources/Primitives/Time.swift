@@ -10,13 +10,17 @@ package struct Instant: Hashable, Comparable, Sendable {
 
     package static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
 
-    /// Saturates at `distantFuture`.
+    /// Saturates at both ends.
     package static func + (a: Instant, b: Duration) -> Instant {
         let (sum, overflow) = a.nanoseconds.addingReportingOverflow(b.nanoseconds)
-        return overflow ? .distantFuture : Instant(nanoseconds: sum)
+        return overflow ? (b.nanoseconds < 0 ? Instant(nanoseconds: .min) : .distantFuture) : Instant(nanoseconds: sum)
     }
 
-    package static func - (a: Instant, b: Instant) -> Duration { .nanoseconds(a.nanoseconds - b.nanoseconds) }
+    /// Saturates.
+    package static func - (a: Instant, b: Instant) -> Duration {
+        let (difference, overflow) = a.nanoseconds.subtractingReportingOverflow(b.nanoseconds)
+        return .nanoseconds(overflow ? (a < b ? .min : .max) : difference)
+    }
 }
 
 /// Milliseconds since 1970-01-01T00:00:00Z by the wall clock, which may step.
@@ -38,7 +42,7 @@ package struct WallTime: Hashable, Comparable, Sendable {
     /// Saturates, so that a wall clock that jumped by centuries is only far away.
     package static func - (a: WallTime, b: WallTime) -> Duration {
         let (difference, overflow) = a.milliseconds.subtractingReportingOverflow(b.milliseconds)
-        return .milliseconds(overflow ? (a < b ? Int64.min / 1_000_000 : Int64.max / 1_000_000) : difference)
+        return .milliseconds(overflow ? (a < b ? .min : .max) : difference)
     }
 }
 
@@ -68,7 +72,8 @@ extension Duration {
         let (seconds, attoseconds) = components
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)
         if overflow { return seconds < 0 ? .min : .max }
-        return product + attoseconds / 1_000_000_000_000_000
+        let (sum, carried) = product.addingReportingOverflow(attoseconds / 1_000_000_000_000_000)
+        return carried ? (seconds < 0 ? .min : .max) : sum
     }
 
     package var inSeconds: Double { Double(nanoseconds) / 1e9 }

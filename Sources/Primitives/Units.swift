@@ -16,7 +16,7 @@ package struct ByteCount: Hashable, Comparable, Sendable, ExpressibleByIntegerLi
         let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
         var value = Double(bytes)
         var unit = 0
-        while value >= 1024, unit < units.count - 1 {
+        while value >= 1023.5, unit < units.count - 1 {
             value /= 1024
             unit += 1
         }
@@ -56,20 +56,21 @@ extension Duration {
             total += number * factor
         }
         guard total < 9e9 else { return nil }
-        self = .nanoseconds(Int64(total * 1e9))
+        self = .nanoseconds(Int64((total * 1e9).rounded()))
     }
 
     /// The two largest units: `9d 02h`, `3h 12m`, `2m 05s`, `4.1 s`, `88 ms`.
     package var short: String {
         let seconds = inSeconds
         if seconds < 0 { return "-" + (Duration.zero - self).short }
+        // The limits are where rounding would reach the next unit.
         if seconds < 0.001 { return "\(nanoseconds / 1000) µs" }
-        if seconds < 1 { return "\(Int((seconds * 1000).rounded())) ms" }
-        if seconds < 60 {
+        if seconds < 0.9995 { return "\(Int((seconds * 1000).rounded())) ms" }
+        if seconds < 59.95 {
             let tenths = Int((seconds * 10).rounded())
             return "\(tenths / 10).\(tenths % 10) s"
         }
-        let whole = Int(seconds)
+        let whole = Int(max(60, seconds))
         func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
         if whole < 3600 { return "\(whole / 60)m \(two(whole % 60))s" }
         if whole < 86400 { return "\(whole / 3600)h \(two(whole % 3600 / 60))m" }
@@ -90,7 +91,9 @@ package struct Rate: Hashable, Sendable {
     /// Recipients are counted unless the text says `messages`; nil when it is not a rate above zero.
     package init?(text: String) {
         let halves = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard halves.count == 2, let (number, unit) = splitNumber(String(halves[0])), number > 0 else { return nil }
+        guard halves.count == 2, let (number, unit) = splitNumber(String(halves[0])), number > 0,
+            number.isFinite
+        else { return nil }
         switch unit {
         case "", "recipients": counted = .recipients
         case "messages": counted = .messages
@@ -103,9 +106,9 @@ package struct Rate: Hashable, Sendable {
     }
 }
 
-/// `12.5 MiB` → (12.5, "MiB").
+/// `12.5 MiB` → (12.5, "MiB"). A comma is refused: it parts thousands for some and decimals for others.
 private func splitNumber(_ text: String) -> (Double, String)? {
-    let compact = text.filter { $0 != " " && $0 != "_" && $0 != "," }
+    let compact = text.filter { $0 != " " && $0 != "_" }
     let digits = compact.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
     guard let number = Double(digits) else { return nil }
     return (number, String(compact.dropFirst(digits.count)))

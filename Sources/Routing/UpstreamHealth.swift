@@ -74,5 +74,11 @@ package struct UpstreamHealth: Hashable, Sendable {
         holdOpeningUntil = nil
     }
 
-    package func mayOpen(at now: Instant) -> Bool { holdOpeningUntil.map { $0 <= now } ?? true }
+    /// Ends the hold when its time has come, so that it is no deadline any more.
+    package mutating func mayOpen(at now: Instant) -> Bool {
+        guard let until = holdOpeningUntil else { return true }
+        guard until <= now else { return false }
+        holdOpeningUntil = nil
+        return true
+    }
 }

@@ -31,8 +31,7 @@ package struct LogLine: Sendable {
         beginField(key)
         switch format {
         case .text:
-            let plain =
-                !value.isEmpty && value.allSatisfy { $0 > 0x20 && $0 != 0x22 && $0 != 0x5c && $0 != 0x7f && $0 != 0x3d }
+            let plain = !value.isEmpty && value.allSatisfy { LogLine.isPlain($0) && $0 != 0x20 && $0 != 0x3d }
             if plain {
                 bytes.append(contentsOf: value)
             } else {
@@ -71,25 +70,39 @@ package struct LogLine: Sendable {
         bytes.append(format == .text ? 0x3d : 0x3a)
     }
 
+    /// Printable ASCII that needs no escape between quotes.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte >= 0x20 && byte < 0x7f && byte != 0x22 && byte != 0x5c
+    }
+
     private mutating func appendQuoted(_ value: some Collection<UInt8>) {
         bytes.append(0x22)
+        defer { bytes.append(0x22) }
+        if value.allSatisfy({ LogLine.isPlain($0) }) { return bytes.append(contentsOf: value) }
         // What is not UTF-8 would make the whole line unreadable to JSON parsers: repair it first.
-        for byte in String(decoding: value, as: UTF8.self).utf8 {
-            switch byte {
+        for scalar in String(decoding: value, as: UTF8.self).unicodeScalars {
+            switch scalar.value {
             case 0x22, 0x5c:
                 bytes.append(0x5c)
-                bytes.append(byte)
+                bytes.append(UInt8(scalar.value))
             case 0x0a: bytes.append(contentsOf: [0x5c, 0x6e])
             case 0x0d: bytes.append(contentsOf: [0x5c, 0x72])
             case 0x09: bytes.append(contentsOf: [0x5c, 0x74])
-            case 0..<0x20, 0x7f:
-                bytes.append(contentsOf: [0x5c, 0x75, 0x30, 0x30])
-                bytes.append(hexadecimal[Int(byte >> 4)])
-                bytes.append(hexadecimal[Int(byte & 15)])
-            default: bytes.append(byte)
+            case let value where LogLine.isControl(value):
+                bytes.append(contentsOf: [0x5c, 0x75])
+                for shift in [12, 8, 4, 0] as [UInt32] { bytes.append(hexadecimal[Int(value >> shift & 15)]) }
+            default: bytes.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
             }
         }
-        bytes.append(0x22)
+    }
+
+    /// What could move a terminal's cursor or reorder its line: C0 and C1 controls (0x9b begins an escape sequence), line and
+    /// paragraph separators, and the marks of text direction.
+    private static func isControl(_ scalar: UInt32) -> Bool {
+        switch scalar {
+        case 0..<0x20, 0x7f...0x9f, 0x061c, 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069: true
+        default: false
+        }
     }
 }
 

@@ -1,0 +1,131 @@
+package import EventLoop
+package import Node
+package import Primitives
+internal import SMTP
+
+/// What the admin API and `baton serve` may ask of a running node, from any thread or task.
+// Sendable: what is confined to the loop is touched only in work that was posted to it.
+package final class RelayHandle: @unchecked Sendable {
+    package let loop: Loop
+    package let log: LogWriter
+    package let began = Clock.now()
+    package let configuration: Configuration
+    package let directory: DataDirectory
+    let host: NodeHost
+    let server: SMTPServer
+    let deliveries: Deliveries
+    private let disk: DiskThread
+    private let reader: WorkThread
+    private let background: WorkThread
+    private let history: History
+
+    init(
+        loop: Loop, host: NodeHost, server: SMTPServer, deliveries: Deliveries, disk: DiskThread, reader: WorkThread,
+        background: WorkThread, history: History, log: LogWriter, configuration: Configuration, directory: DataDirectory
+    ) {
+        self.loop = loop
+        self.host = host
+        self.server = server
+        self.deliveries = deliveries
+        self.disk = disk
+        self.reader = reader
+        self.background = background
+        self.history = history
+        self.log = log
+        self.configuration = configuration
+        self.directory = directory
+    }
+
+    /// Runs on the loop, and the caller goes on where it was.
+    package func onLoop<Result: Sendable>(_ work: @escaping @Sendable () -> Result) async -> Result {
+        if loop.isCurrent { return work() }
+        return await withUnsafeContinuation { continuation in
+            loop.post { _ in continuation.resume(returning: work()) }
+        }
+    }
+
+    // MARK: Questions
+
+    package func status() async -> NodeStatus {
+        var status = await onLoop { [host] in host.status() }
+        if let failure = directory.writeFailure {
+            status.isReady = false
+            status.problems.append(.diskBroken(failure))
+        }
+        return status
+    }
+
+    /// Whether mail is taken now: the node is ready and a listener accepts.
+    package func isReady() async -> Bool {
+        guard directory.writeFailure == nil else { return false }
+        return await onLoop { [host, server] in host.admission() == nil && server.isAccepting }
+    }
+
+    package func isDraining() async -> Bool { await onLoop { [server] in server.isDraining } }
+
+    /// Oldest first; `matched` counts those beyond the limit too.
+    package func list(_ filter: QueueFilter, limit: Int) async -> (messages: [MessageStatus], matched: Int) {
+        await onLoop { [host] in host.list(filter, limit: limit) }
+    }
+
+    package func message(_ id: MessageID) async -> MessageStatus? { await onLoop { [host] in host.message(id) } }
+
+    /// The content as its recipients get it (with `Received`), unstuffed; nil when the message isn't there any more.
+    package func readContent(_ id: MessageID, limit: Int = .max) async -> [UInt8]? {
+        guard let content = await message(id)?.content else { return nil }
+        let files = disk.files
+        return await reader.run { files.read(content, limit: limit).map { DotStuffing.unstuffed($0) } }
+    }
+
+    /// From the journals and the history; nil when this node knows nothing of it.
+    package func trace(_ id: MessageID) async -> Trace? {
+        let history = history
+        return await background.run { history.trace(id) }
+    }
+
+    /// Real addresses, where port 0 was configured.
+    package func smtpAddresses() async -> [SocketAddress] { await onLoop { [server] in server.boundAddresses } }
+
+    package func smtpConnections() async -> Int { await onLoop { [server] in server.connectionCount } }
+
+    package func refusals() async -> [SMTPServer.RefusalKey: UInt64] { await onLoop { [server] in server.refusals } }
+
+    /// How long syncs took since the process began.
+    package var syncTimes: Histogram { disk.syncTimes.withLock { $0 } }
+
+    // MARK: Commands
+
+    package func command(_ command: Command) async -> CommandAnswer {
+        guard directory.writeFailure == nil else { return .tryAgain }
+        let host = host
+        return await withUnsafeContinuation { continuation in
+            loop.spawn { _ in continuation.resume(returning: await host.command(command)) }
+        }
+    }
+
+    package func enableUpstream(_ name: String, _ isEnabled: Bool) async {
+        await onLoop { [host] in host.feed(.enableUpstream(name, isEnabled)) }
+    }
+
+    /// Takes over what may change at run time; throws, and keeps the old, when a certificate can't be used.
+    package func reload(_ new: Configuration) async throws {
+        let context = try serverContext(new.smtp)
+        let replica = directory.replica
+        await onLoop { [host, server] in
+            server.reload(new.smtp, tls: context)
+            host.feed(.reconfigured(new.nodeConfiguration(replica: replica, seed: randomBits())))
+        }
+        log.log("reloaded")
+    }
+}
+
+extension Problem {
+    fileprivate static func diskBroken(_ failure: FileError) -> Problem {
+        Problem(
+            name: "disk-broken", severity: .degraded,
+            summary: "the data directory can't be written: \(failure)",
+            effect: "no mail is taken and none is delivered; what was accepted waits on the disk",
+            baton: "wrote a test file at its start, which failed; claims nothing and stays up",
+            you: "repair the disk, then restart baton; baton journal export DIR reads what is there")
+    }
+}

@@ -1,0 +1,256 @@
+internal import EventLoop
+internal import Node
+internal import Primitives
+internal import SMTP
+
+/// One client's connection: reads commands, answers a burst of them in one write, collects messages and hands them to the
+/// node. Confined to its loop.
+final class SMTPSession {
+    /// RFC 5321 §4.5.3.2.7.
+    private static let commandTimeout = Duration.minutes(5)
+    /// §4.5.3.2.5 gives a client's block three minutes.
+    private static let dataTimeout = Duration.minutes(3)
+    /// Content is looked at in slices of this size at most, so that pieces stay below the limit of a frame.
+    private static let slice = 64 << 10
+    /// A message that is longer than this goes to the disk while it arrives.
+    private static let streamFrom = Node.inlineLimit - slice
+
+    private enum End: Error { case closed }
+
+    private let connection: Connection
+    private unowned let server: SMTPServer
+    private let born = Clock.instant()
+    private var session: ServerSession
+    private var scanner = CommandLineScanner()
+    private var isWaitingForCommand = false
+    private var output: [UInt8] = []
+
+    init(_ connection: Connection, _ server: SMTPServer, _ mode: Configuration.Listener.TLSMode) {
+        self.connection = connection
+        self.server = server
+        let settings = server.settings
+        let policy = ServerPolicy(
+            hostname: settings.hostname, maximumMessageSize: settings.maximumMessageSize.bytes,
+            maximumRecipients: settings.maximumRecipients,
+            maximumMessagesPerSession: settings.maximumMessagesPerSession,
+            offersStartTLS: mode != .off && server.tls != nil, requiresTLS: mode == .required,
+            mayRelay: server.mayRelay(connection.peer.address))
+        session = ServerSession(policy: policy, client: ClientInfo(address: connection.peer.host))
+    }
+
+    func run() async {
+        write(session.greeting)
+        do {
+            while true { try await serveCommand() }
+        } catch {
+            await connection.finish(deadline: Clock.instant() + .seconds(5))
+        }
+    }
+
+    /// Says 421 to a client that has nothing under way.
+    func endIfIdle(_ reply: Reply) {
+        guard isWaitingForCommand, session.isIdle else { return }
+        write(reply)
+        connection.close()
+    }
+
+    func breakOff() { connection.close() }
+
+    // MARK: Commands
+
+    private func serveCommand() async throws {
+        let found = connection.input.withUnreadBytes { scanner.next(in: $0, from: 0) }
+        switch found {
+        case .line(let range, let next):
+            let action = connection.input.withUnreadBytes { bytes in
+                session.receive(
+                    line: UnsafeRawBufferPointer(rebasing: bytes[range]), mailRefusal: server.host.admission())
+            }
+            connection.input.consume(next)
+            try await perform(action)
+        case .overlong(let next):
+            connection.input.consume(next)
+            try await perform(session.refuse(.overlong))
+        case .bareLineFeed(let next):
+            connection.input.consume(next)
+            try await perform(session.refuse(.bareLineFeed))
+        case .incomplete(let next):
+            connection.input.consume(next)
+            try await readCommand()
+        }
+    }
+
+    private func readCommand() async throws {
+        if session.isIdle {
+            if server.isDraining { try close(.shuttingDown) }
+            if Clock.instant() - born > server.settings.maximumSessionAge {
+                try close(Reply(421, 4, 3, 2, "This session is old enough; connect again"))
+            }
+        }
+        let timeout = Clock.instant() + SMTPSession.commandTimeout
+        let deadline = session.isIdle ? min(timeout, born + server.settings.maximumSessionAge) : timeout
+        isWaitingForCommand = true
+        defer { isWaitingForCommand = false }
+        do throws(ConnectionError) {
+            guard try await connection.readMore(deadline: deadline) else { throw .closed }
+        } catch {
+            guard error == .timedOut else { throw error }
+            try close(.silent)
+        }
+    }
+
+    private func perform(_ action: ServerSession.Action) async throws {
+        switch action {
+        case .reply(let reply, _):
+            // A reply goes out at the latest when the next read has to wait.
+            write(reply)
+            if reply.code >= 400 { note(reply, "command") }
+        case .collectMessage(let envelope, let reply):
+            write(reply)
+            let answer = try await collect(envelope)
+            session.messageEnded(answer)
+            write(answer)
+            if answer.code >= 400 { note(answer, "message") }
+        case .startTLS(let reply):
+            write(reply)
+            try await startTLS()
+        case .close(let reply):
+            if reply.code >= 400 { note(reply, "command") }
+            try close(reply)
+        }
+    }
+
+    private func startTLS() async throws {
+        guard let context = server.tls else { throw End.closed }
+        try await connection.startTLS(server: context, deadline: Clock.instant() + SMTPSession.commandTimeout)
+        scanner = CommandLineScanner()
+        guard let info = connection.tls else { throw End.closed }
+        session.tlsStarted(SMTP.TLSInfo(version: info.protocolVersion, cipher: info.cipher))
+    }
+
+    private func write(_ reply: Reply) {
+        output.removeAll(keepingCapacity: true)
+        reply.append(to: &output)
+        connection.write(output)
+    }
+
+    private func close(_ reply: Reply) throws {
+        write(reply)
+        throw End.closed
+    }
+
+    private func note(_ reply: Reply, _ stage: StaticString) {
+        server.noteRefusal(client: connection.peer.host, stage: stage, reply)
+    }
+
+    // MARK: Messages
+
+    private func collect(_ envelope: Envelope) async throws -> Reply {
+        var collector = ContentCollector(maximumSize: server.settings.maximumMessageSize.bytes)
+        var content: [UInt8] = []
+        content.reserveCapacity(min(Int(clamping: envelope.declaredSize ?? 0), SMTPSession.streamFrom) + 4096)
+        var stream: StreamFlow?
+        var loss: Reply?
+        do {
+            while try await !feed(&collector, &content) {
+                if collector.isRefused || loss != nil {
+                    content.removeAll()
+                    if let begun = stream.take() { server.host.abortStream(begun.id) }
+                } else if content.count > SMTPSession.streamFrom {
+                    if stream == nil { stream = server.host.beginStream() }
+                    let piece = content
+                    content = []
+                    content.reserveCapacity(piece.count)
+                    if await stream?.send(piece) != true { loss = server.host.admission() ?? .messageLost }
+                }
+            }
+            let summary = collector.result
+            if let refusal = loss ?? summary.refusal {
+                if let stream { server.host.abortStream(stream.id) }
+                return refusal
+            }
+            if let stream, !content.isEmpty, await !stream.send(content) { return .messageLost }
+            return await submit(envelope, summary, stream.map { .streamed($0.id) } ?? .inline(content))
+        } catch {
+            if let stream { server.host.abortStream(stream.id) }
+            throw error
+        }
+    }
+
+    /// Gives the collector what has arrived, reading more if there is nothing; true when the message is complete.
+    private func feed(_ collector: inout ContentCollector, _ content: inout [UInt8]) async throws -> Bool {
+        if connection.input.isEmpty { try await readContent() }
+        return take(&collector, &content)
+    }
+
+    private func readContent() async throws {
+        let deadline = Clock.instant() + SMTPSession.dataTimeout
+        do throws(ConnectionError) {
+            guard try await connection.readMore(deadline: deadline) else { throw .closed }
+        } catch {
+            guard error == .timedOut else { throw error }
+            try close(.silent)
+        }
+    }
+
+    private func take(_ collector: inout ContentCollector, _ content: inout [UInt8]) -> Bool {
+        let (consumed, isComplete) = connection.input.withUnreadBytes { bytes in
+            let slice = UnsafeRawBufferPointer(rebasing: bytes[..<min(bytes.count, SMTPSession.slice)])
+            return collector.feed(slice, into: &content)
+        }
+        connection.input.consume(consumed)
+        return isComplete
+    }
+
+    private func submit(
+        _ envelope: Envelope, _ summary: ContentSummary, _ content: Submission.Content
+    ) async -> Reply {
+        let id = server.host.allotMessageID()
+        var present = summary
+        if !server.settings.addMissingHeaders {
+            present.hasDate = true
+            present.hasMessageID = true
+        }
+        var prefix: [UInt8] = []
+        prefix.reserveCapacity(320)
+        let trace = ReceivedField(session: session, envelope: envelope, id: id.ulid, time: Clock.wall())
+        trace.appendPrefix(for: present, to: &prefix)
+        var submission = Submission(
+            id: id, envelope: server.addressed(envelope), prefix: prefix, content: content, size: summary.size,
+            hasEightBit: summary.hasEightBit, messageIDField: summary.messageID,
+            clientAddress: connection.peer.description)
+        submission.helo = session.hello?.name ?? []
+        if let tls = connection.tls { submission.tls = tls.protocolVersion }
+        switch await server.host.submit(submission) {
+        case .queued(let id): return .queued(id)
+        case .refused(let reply): return reply
+        }
+    }
+}
+
+extension SMTPServer {
+    /// `postmaster` without a domain is whoever the configuration names (RFC 5321 §4.5.1).
+    fileprivate func addressed(_ envelope: Envelope) -> Envelope {
+        guard envelope.recipients.contains(where: { $0.domain.isEmpty }), !settings.postmaster.isEmpty else {
+            return envelope
+        }
+        var envelope = envelope
+        let postmaster = Address(parsed: Array(settings.postmaster.utf8))
+        envelope.recipients = envelope.recipients.map { $0.domain.isEmpty ? postmaster : $0 }
+        return envelope
+    }
+}
+
+extension Reply {
+    fileprivate static let silent = Reply(421, 4, 4, 2, "Nothing came for too long; closing")
+    fileprivate static let messageLost = Reply(
+        451, 4, 3, 0, "The message was lost on its way to the disk; send it again")
+
+    fileprivate static func queued(_ id: MessageID) -> Reply {
+        var text: [UInt8] = []
+        text.reserveCapacity(40)
+        text.append(contentsOf: "Ok: queued as ".utf8)
+        id.ulid.append(to: &text)
+        return Reply(250, EnhancedCode(2, 0, 0), text: text)
+    }
+}

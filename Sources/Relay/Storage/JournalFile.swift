@@ -1,0 +1,97 @@
+internal import Cluster
+internal import Primitives
+
+/// One journal's file, on the disk thread: zeroed ahead of where it is written, so that a synced write changes no
+/// metadata (measured 2 to 5 times cheaper than growing it, architecture.md).
+struct JournalFile {
+    static let chunk: UInt64 = 8 << 20
+    private static let block: UInt64 = 4096
+
+    let file: OpenFile
+    /// The file is zeroed, or written, up to here.
+    private(set) var length: UInt64
+
+    init(_ file: OpenFile, length: UInt64) {
+        self.file = file
+        self.length = length
+    }
+
+    /// Makes sure that a write up to `end` grows nothing. Fills a whole chunk when there is room for one, else only what
+    /// is needed.
+    mutating func reserve(upTo end: UInt64, chunk: UInt64 = chunk) throws(FileError) {
+        guard end > length else { return }
+        do throws(FileError) {
+            try zero(upTo: max(length + chunk, JournalFile.rounded(end)))
+        } catch {
+            guard error.isDiskFull else { throw error }
+            try zero(upTo: JournalFile.rounded(end))
+        }
+    }
+
+    private static func rounded(_ end: UInt64) -> UInt64 { (end + block - 1) / block * block }
+
+    /// Zeros are the end of the log: what follows must never be an old frame.
+    private mutating func zero(upTo end: UInt64) throws(FileError) {
+        let from = length
+        do throws(FileError) {
+            var position = from
+            while position < end {
+                let count = Int(min(UInt64(zeros.count), end - position))
+                try file.write(zeros[..<count], at: position)
+                position += UInt64(count)
+            }
+            try file.synchronizeData()
+            length = end
+        } catch {
+            // Gives back what a chunk that did not fit has taken.
+            if error.isDiskFull { try file.truncate(to: from) }
+            throw error
+        }
+    }
+
+    /// A bad tail goes; the space behind the new end is zeros again.
+    mutating func cut(to end: UInt64) throws(FileError) {
+        try file.truncate(to: end)
+        try file.synchronize()
+        length = end
+    }
+}
+
+private let zeros = [UInt8](repeating: 0, count: 1 << 20)
+
+/// The promise for a journal as it stands in its small file: checksummed, so that a damaged one is never believed.
+enum PromiseFile {
+    private static let magic: UInt32 = 0x5052_4d31
+
+    static func encode(_ promise: Promise) -> [UInt8] {
+        var body = ByteWriter()
+        body.write(magic)
+        body.write(promise.epoch)
+        body.writeString(promise.owner.node)
+        body.write(promise.owner.disk.bits)
+        body.write(UInt64(max(0, promise.lease.nanoseconds)))
+        var checksum = CRC32C()
+        checksum.update(body.bytes)
+        body.write(checksum.value)
+        return body.bytes
+    }
+
+    /// Nil for what can't be trusted.
+    static func decode(_ bytes: [UInt8]) -> Promise? {
+        guard bytes.count > 4 else { return nil }
+        var checksum = CRC32C()
+        checksum.update(bytes[..<(bytes.count - 4)])
+        do throws(MalformedBytes) {
+            var tail = ByteReader(bytes, in: bytes.count - 4..<bytes.count)
+            guard try tail.read(UInt32.self) == checksum.value else { return nil }
+            var body = ByteReader(bytes, in: 0..<bytes.count - 4)
+            guard try body.read(UInt32.self) == magic else { return nil }
+            let epoch: UInt64 = try body.read()
+            let owner = ReplicaID(node: try body.readText(), disk: DiskID(try body.readULID()))
+            let lease: UInt64 = try body.read()
+            return Promise(epoch: epoch, owner: owner, lease: .nanoseconds(Int64(clamping: lease)))
+        } catch {
+            return nil
+        }
+    }
+}

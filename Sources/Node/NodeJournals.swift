@@ -91,6 +91,8 @@ extension Node {
 
     private mutating func opened(_ id: JournalID, _ now: Now, _ effects: inout [NodeEffect]) {
         effects.append(.note(.opened(id)))
+        // Found at start-up without a frame: claimed only to be retired, never for new mail.
+        guard journals[id]?.isSealed == false else { return }
         if current == nil {
             current = id
             if upcoming == id { upcoming = nil }

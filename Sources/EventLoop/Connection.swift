@@ -7,7 +7,8 @@ package import Primitives
 /// reads and one writes at a time.
 ///
 /// Reading: `readMore` appends what has arrived to `input`, from where the caller takes it. Writing: `write` only queues; what
-/// is queued goes out in one piece at `flush`, when a read has to wait, or at the end of the turn.
+/// is queued goes out in one piece at `flush`, when a read has to wait, or at the end of the turn. A session that answers
+/// what it reads calls `flush` after each burst, or a peer that only writes fills its memory with answers.
 /// A deadline that passes leaves the connection open (a session may want to say why it closes); cancelling the task closes it.
 package final class Connection {
     /// The most input that may wait to be consumed.
@@ -133,12 +134,11 @@ package final class Connection {
 
     /// Waits until something arrives and appends it to `input`; false at the end of the stream.
     package func readMore(deadline: Instant) async throws(ConnectionError) -> Bool {
-        if output.count > Connection.lowWater { try await flush(deadline: deadline) }
         while true {
             if let closedBecause { throw closedBecause }
             guard input.count < Connection.inputLimit else { throw .inputLimit }
             if hadItsShare {
-                try await untilNextTurn()
+                await untilNextTurn()
                 continue
             }
             switch receive() {
@@ -199,7 +199,11 @@ package final class Connection {
         let loop = loop
         let token = token
         let wake = await withTaskCancellationHandler {
-            await withUnsafeContinuation { reader = $0 }
+            await withUnsafeContinuation { continuation in
+                // Looked at again: between the caller's look and this point the task may have changed places.
+                reader = continuation
+                if !isOpen { resumeReader(.closed) } else if isReadable { resumeReader(.ready) }
+            }
         } onCancel: {
             loop.post { $0.core.connection(token)?.shut(.cancelled) }
         }
@@ -243,7 +247,7 @@ package final class Connection {
             if output.count <= limit { break }
             try await untilWritable(level: limit, deadline: deadline)
         }
-        if hadItsShare { try await untilNextTurn() }
+        if hadItsShare { await untilNextTurn() }
     }
 
     /// Bytes that wait to be sent.
@@ -257,7 +261,10 @@ package final class Connection {
         let loop = loop
         let token = token
         let wake = await withTaskCancellationHandler {
-            await withUnsafeContinuation { writer = $0 }
+            await withUnsafeContinuation { continuation in
+                writer = continuation
+                if !isOpen { resumeWriter(.closed) } else if mayWrite { resumeWriter(.ready) }
+            }
         } onCancel: {
             loop.post { $0.core.connection(token)?.shut(.cancelled) }
         }
@@ -338,7 +345,15 @@ extension Connection {
             writable = true
         }
         if !output.isEmpty { sendQueued() }
-        if output.count <= writerLevel || writeFailure != nil { resumeWriter(.ready) }
+        if mayWrite { resumeWriter(.ready) }
+    }
+
+    private var isReadable: Bool { stream.map { $0.wire.pointee.readable != 0 } ?? readable }
+
+    /// Whether the writer need not wait any more.
+    private var mayWrite: Bool {
+        let isWritable = stream.map { $0.wire.pointee.writable != 0 } ?? writable
+        return writeFailure != nil || isWritable && output.count <= writerLevel
     }
 
     /// From here on the stream keeps the books of the socket.
@@ -399,12 +414,7 @@ extension Connection {
 
     private var hadItsShare: Bool { bytesThisTurn >= Connection.bytesPerTurn && turn == core.turn }
 
-    private func untilNextTurn() async throws(ConnectionError) {
-        guard reader == nil else { return }
-        core.postpone(token)
-        readDeadline = .distantFuture
-        try check(await withUnsafeContinuation { reader = $0 })
+    private func untilNextTurn() async {
+        await withUnsafeContinuation { core.postpone($0) }
     }
-
-    func goOn() { resumeReader(.ready) }
 }

@@ -89,7 +89,10 @@ package final class Listener {
             let loop = loop
             let token = token
             await withTaskCancellationHandler {
-                await withUnsafeContinuation { acceptor = $0 }
+                await withUnsafeContinuation { continuation in
+                    acceptor = continuation
+                    if closedBecause != nil || readable && pause == nil { resume() }
+                }
             } onCancel: {
                 loop.post { $0.core.listener(token)?.resume() }
             }
@@ -103,7 +106,7 @@ package final class Listener {
         let isolated = ServeBody(loop: loop, count: count, body: body)
         await withDiscardingTaskGroup { group in
             while true {
-                if count.running >= limit { await count.untilOneEnds() }
+                if count.running >= limit { await count.untilBelow(limit) }
                 guard let connection = try? await accept() else { break }
                 count.running += 1
                 let handed = HandedConnection(connection: connection)
@@ -188,7 +191,11 @@ private final class ServeCount {
     var running = 0
     private var waiter: UnsafeContinuation<Void, Never>?
 
-    func untilOneEnds() async { await withUnsafeContinuation { waiter = $0 } }
+    func untilBelow(_ limit: Int) async {
+        await withUnsafeContinuation { continuation in
+            if running < limit { continuation.resume() } else { waiter = continuation }
+        }
+    }
 
     func ended() {
         running -= 1

@@ -13,8 +13,8 @@ final class LoopCore {
     private var due: [UInt64] = []
     var hooks: [() -> Void] = []
     var endOfTurn: [() -> Void] = []
-    /// Connections that had their share of this turn and go on in the next.
-    private var postponed: [UInt64] = []
+    /// Tasks that had their share of this turn and go on in the next.
+    private var postponed: [UnsafeContinuation<Void, Never>] = []
     /// Connections with output that nobody has flushed yet.
     private var written: [UInt64] = []
     private(set) var turn: UInt64 = 0
@@ -89,13 +89,12 @@ final class LoopCore {
 
     var hasPostponed: Bool { !postponed.isEmpty }
 
-    func postpone(_ token: UInt64) { postponed.append(token) }
+    func postpone(_ task: UnsafeContinuation<Void, Never>) { postponed.append(task) }
 
     func resumePostponed() {
         guard !postponed.isEmpty else { return }
-        let tokens = postponed
+        for task in postponed { task.resume() }
         postponed.removeAll(keepingCapacity: true)
-        for token in tokens { slots.connection(token)?.goOn() }
     }
 
     func noteWritten(_ token: UInt64) { written.append(token) }

@@ -30,7 +30,9 @@ package final class Signals {
     package func next() async -> Int32 {
         while pending.isEmpty {
             precondition(waiter == nil, "two tasks wait for signals")
-            await withUnsafeContinuation { waiter = $0 }
+            await withUnsafeContinuation { continuation in
+                if pending.isEmpty { waiter = continuation } else { continuation.resume() }
+            }
         }
         return pending.removeFirst()
     }
@@ -43,7 +45,7 @@ package final class Signals {
         }
         let continuation = waiter
         waiter = nil
-        if !pending.isEmpty || continuation != nil { continuation?.resume() }
+        continuation?.resume()
     }
 
     private static var handled: sigset_t {

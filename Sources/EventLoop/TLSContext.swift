@@ -27,23 +27,19 @@ package final class TLSServerContext: @unchecked Sendable {
     /// Both files are PEM; the certificate comes first in its file, its chain behind it.
     package init(certificateFile: String, keyFile: String) throws(TLSConfigurationError) {
         pointer = try makeContext(TLS_server_method())
-        do throws(TLSConfigurationError) {
-            ERR_clear_error()
-            guard SSL_CTX_use_certificate_chain_file(pointer, certificateFile) == 1 else {
-                throw TLSConfigurationError(
-                    description: "\(certificateFile): no usable certificate (\(takeTLSErrors()))")
-            }
-            guard SSL_CTX_use_PrivateKey_file(pointer, keyFile, SSL_FILETYPE_PEM) == 1 else {
-                throw TLSConfigurationError(
-                    description: "\(keyFile): no usable private key for \(certificateFile) (\(takeTLSErrors()))")
-            }
-            guard SSL_CTX_check_private_key(pointer) == 1 else {
-                throw TLSConfigurationError(
-                    description: "\(keyFile): not the key of \(certificateFile) (\(takeTLSErrors()))")
-            }
-        } catch {
-            SSL_CTX_free(pointer)
-            throw error
+        // From here on a throw runs `deinit`.
+        ERR_clear_error()
+        guard SSL_CTX_use_certificate_chain_file(pointer, certificateFile) == 1 else {
+            throw TLSConfigurationError(
+                description: "\(certificateFile): no usable certificate (\(takeTLSErrors()))")
+        }
+        guard SSL_CTX_use_PrivateKey_file(pointer, keyFile, SSL_FILETYPE_PEM) == 1 else {
+            throw TLSConfigurationError(
+                description: "\(keyFile): no usable private key for \(certificateFile) (\(takeTLSErrors()))")
+        }
+        guard SSL_CTX_check_private_key(pointer) == 1 else {
+            throw TLSConfigurationError(
+                description: "\(keyFile): not the key of \(certificateFile) (\(takeTLSErrors()))")
         }
         SSL_CTX_set_num_tickets(pointer, 1)
     }
@@ -62,7 +58,6 @@ package final class TLSClientContext: @unchecked Sendable {
         ERR_clear_error()
         if let authorityFile {
             guard SSL_CTX_load_verify_locations(pointer, authorityFile, nil) == 1 else {
-                SSL_CTX_free(pointer)
                 throw TLSConfigurationError(
                     description: "\(authorityFile): no usable certificates (\(takeTLSErrors()))")
             }

@@ -149,7 +149,7 @@ struct ConnectionTests {
     @Test("a read and a flush end at their deadline, and the connection stays usable")
     func deadlines() async throws {
         try await onLoop { loop in
-            let pair = try await Pair(on: loop)
+            var pair = try await Pair(on: loop)
             let start = Clock.instant()
             await #expect(throws: ConnectionError.timedOut) {
                 try await pair.server.readMore(deadline: start + .milliseconds(40))
@@ -162,6 +162,8 @@ struct ConnectionTests {
                 try await pair.client.flush(deadline: Clock.instant() + .milliseconds(40))
             }
             // A later deadline after an earlier one that did not pass.
+            pair.close()
+            pair = try await Pair(on: loop)
             try await pair.server.say("x")
             #expect(try await pair.client.take(1, deadline: Clock.instant() + .milliseconds(50)) == [120])
             await #expect(throws: ConnectionError.timedOut) {

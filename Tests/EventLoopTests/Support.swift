@@ -31,7 +31,7 @@ final class Box<Value: Sendable>: Sendable {
 /// Long enough that only a broken test meets it.
 func soon(_ seconds: Int = 20) -> Instant { Clock.instant() + .seconds(seconds) }
 
-let loopback = SocketAddress("127.0.0.1:0")!
+let loopback = SocketAddress.ip(.v4(0x7F00_0001), port: 0)
 
 /// Two ends of one TCP connection over loopback.
 struct Pair {

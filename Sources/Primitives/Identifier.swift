@@ -100,16 +100,30 @@ private func crockfordValue(_ byte: UInt8) -> UInt8? {
 package struct ULIDGenerator: Sendable {
     private var random: SeededRandom
     private var last = ULID.zero
+    private var isRaised = false
 
     package init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
     /// Never repeats or goes back below `floor`, such as the highest id found on the disk.
-    package mutating func raise(to floor: ULID) { last = max(last, floor) }
+    package mutating func raise(to floor: ULID) {
+        guard floor > last else { return }
+        last = floor
+        isRaised = true
+    }
 
     package mutating func next(at wall: WallTime) -> ULID {
         let milliseconds = UInt64(max(0, min(wall.milliseconds, (1 << 48) - 1)))
         let fresh = ULID(high: milliseconds << 16 | random.next() >> 48, low: random.next())
-        last = milliseconds > last.high >> 16 ? fresh : last.successor
+        let floor = last.high >> 16
+        if milliseconds > floor {
+            last = fresh
+        } else if isRaised, floor < (1 << 48) - 1 {
+            // The successor of what is on the disk may have been given out by the process before, which wrote nothing of it.
+            last = ULID(high: (floor + 1) << 16 | fresh.high & 0xffff, low: fresh.low)
+        } else {
+            last = last.successor
+        }
+        isRaised = false
         return last
     }
 }

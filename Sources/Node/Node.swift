@@ -145,11 +145,7 @@ package struct Node: Sendable {
         guard state == .serving else { return next }
         consider(due.first?.at)
         for (index, lane) in lanes.enumerated() {
-            if case .down(_, let probe) = router.health[index].condition, waitingFor[index] > 0, lane.connecting == 0,
-                !router.health[index].isDisabled
-            {
-                consider(probe)
-            }
+            consider(nextProbe(index))
             if lane.readyCount > 0 { consider(router.health[index].holdOpeningUntil) }
             // The longest idle is first: connections are taken from the end.
             if let longest = lane.idle.first, let connection = connection(longest) {

@@ -174,6 +174,8 @@ extension Node {
         if wasUp {
             effects.append(.note(.upstreamDown(lanes[lane].upstream.name, reason: reason, next: wait)))
         }
+        // They would stand in the way of the probe.
+        for key in lanes[lane].idle { close(key, now, &effects) }
         for key in lanes[lane].drain() {
             jobs[key].place = .unplaced
             place(key, now, &effects)
@@ -183,10 +185,16 @@ extension Node {
 
     /// Tries one connection to an upstream that is down, when its time has come and mail waits for it.
     mutating func probe(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard case .down(_, let at) = router.health[lane].condition, at <= now.instant, waitingFor[lane] > 0,
-            lanes[lane].connecting == 0, !router.health[lane].isDisabled
-        else { return }
+        guard let at = nextProbe(lane), at <= now.instant else { return }
         open(lane, now, &effects)
+    }
+
+    /// When an upstream that is down is to be tried; nil while nothing waits for it or no connection may be added.
+    func nextProbe(_ lane: Int) -> Instant? {
+        guard case .down(_, let at) = router.health[lane].condition, waitingFor[lane] > 0, lanes[lane].connecting == 0,
+            lanes[lane].open < lanes[lane].upstream.maximumConnections, !router.health[lane].isDisabled
+        else { return nil }
+        return at
     }
 
     mutating func closeIdle(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {

@@ -27,7 +27,7 @@ let package = Package(
     ],
     targets: [
         // The system's libraries, one each.
-        .target(name: "CChecksum"),
+        .target(name: "CChecksum", linkerSettings: [.linkedLibrary("m")]),
         .target(name: "CLinux"),
         .systemLibrary(name: "CTLS", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),

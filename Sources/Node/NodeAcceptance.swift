@@ -162,7 +162,11 @@ extension Node {
             effects.append(.note(.accepted(note)))
         }
         // Moved out of a damaged journal: it may have been delivered by an attempt that was lost.
-        if messages[key].isUncertain { decideUncertain(key, Array(messages[key].recipients.indices), now, &effects) }
+        if messages[key].isUncertain {
+            decideUncertain(
+                key, messages[key].recipients.indices.filter { messages[key].recipients[$0].openAttempt != 0 }, now,
+                &effects)
+        }
         if state == .serving { beginTry(key, now, &effects) } else { schedule(key) }
     }
 

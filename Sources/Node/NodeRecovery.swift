@@ -16,8 +16,8 @@ struct Recovery: Sendable {
     }
 
     var journals: [JournalID: Found] = [:]
-    /// The offset of the damage behind which frames are read.
-    var gaps: [JournalID: UInt64] = [:]
+    /// The frames of the journal that is being read, for the case that there are gaps in it.
+    var salvage = Salvage()
     var isOver = false
 }
 
@@ -35,6 +35,7 @@ extension Node {
 
     /// Folds one frame into the queue.
     package mutating func recover(frame: ScannedFrame, of id: JournalID) {
+        recovery.salvage.add(frame)
         let highest = recovery.journals[id]?.epoch ?? 0
         recovery.journals[id]?.epoch = max(highest, frame.header.epoch)
         switch frame.record {
@@ -63,18 +64,20 @@ extension Node {
         }
     }
 
-    /// The file was read to its end. `damage` is where its first bad frame begins.
-    package mutating func recovered(
-        journal id: JournalID, end: UInt64, damage: (at: UInt64, reason: String, framesAfter: Bool)?
-    ) {
-        recovery.journals[id]?.end = end
-        guard let damage else { return }
-        if damage.framesAfter {
-            recovery.journals[id]?.isTorn = true
-            recovery.gaps[id] = damage.at
-        }
-        damaged.append("journal \(id): \(damage.reason) at byte \(damage.at)")
-        recoveredDamage.append((id, damage.at, damage.reason))
+    /// The file was read to its end, as `scan` says.
+    package mutating func recovered(journal id: JournalID, scan: ScanResult) {
+        recovery.journals[id]?.end = scan.end
+        let salvage = recovery.salvage
+        recovery.salvage = Salvage()
+        guard let damage = scan.damage else { return }
+        damaged.append("journal \(id): \(damage.description)")
+        recoveredDamage.append((id, damage.at, damage.description))
+        guard scan.framesAfterDamage else { return }
+        let report = salvage.finish(scan, tail: .torn)
+        // Only a newer version may salvage what this one does not understand.
+        guard report.unknownKinds.isEmpty else { return }
+        recovery.journals[id]?.isTorn = true
+        takeSalvaged(report, of: id)
     }
 
     /// Claims what was found and opens a journal for new mail.
@@ -161,16 +164,23 @@ extension Node {
         identifiers.raise(to: accept.id.ulid)
         // A second accept of an id can only be a copy that was moved out of a damaged journal.
         if let known = index[accept.id] { forget(known) }
-        let runs: [ContentPiece]
-        switch accept.content {
-        case .range(let offset, let count): runs = [ContentPiece(offset: offset, count: UInt32(count))]
-        case .pieces(_, let pieces): runs = pieces
-        case .inline: preconditionFailure("recovery reads where contents are, not the contents")
-        }
-        var message = Message(accept, in: id, frameOffset: frameOffset, frame: nil, runs: runs, due: began)
+        var message = Message(
+            accept, in: id, frameOffset: frameOffset, frame: nil, runs: Node.runs(of: accept.content), due: began)
         message.isCommitted = true
+        if accept.isUncertain {
+            // Nothing says whether its decision was made before the process ended: it is made again.
+            for position in message.recipients.indices { message.recipients[position].openAttempt = 1 }
+        }
         let key = insert(message)
         journals[id]?.recovered.append(key)
+    }
+
+    static func runs(of content: AcceptRecord.Content) -> [ContentPiece] {
+        switch content {
+        case .range(let offset, let count): [ContentPiece(offset: offset, count: UInt32(count))]
+        case .pieces(_, let pieces): pieces
+        case .inline: preconditionFailure("recovery reads where contents are, not the contents")
+        }
     }
 
     private mutating func recover(_ outcome: OutcomeRecord, of key: MessageKey) {
@@ -201,7 +211,7 @@ extension Node {
 
     /// When a due time of the wall clock comes by this process's clock: never later than the longest wait, whatever the wall
     /// clock did meanwhile.
-    private func dueInstant(_ due: WallTime?) -> Instant {
+    func dueInstant(_ due: WallTime?) -> Instant {
         guard let due else { return began }
         let wall = WallTime(milliseconds: began.nanoseconds / 1_000_000 + clockOffset)
         let longest = (configuration.retry.max() ?? .hours(1)) * 1.1
@@ -238,7 +248,7 @@ extension Node {
         journals[id]?.recovered = keys.filter { messages.contains($0) }
     }
 
-    private mutating func forget(_ key: MessageKey) {
+    mutating func forget(_ key: MessageKey) {
         let message = messages[key]
         index[message.id] = nil
         journals[message.journal]?.unfinished -= 1

@@ -8,19 +8,45 @@ extension Node {
     /// Begins to move the messages of damaged journals, once there is a journal to move them to.
     mutating func moveDamaged(_ now: Now, _ effects: inout [NodeEffect]) {
         for id in damagedJournals {
-            let gap = recovery.gaps[id] ?? .max
             for key in journals[id]?.recovered ?? [] where messages.contains(key) {
-                // An attempt or an outcome could lie in the gap for all that were accepted before it.
-                if messages[key].frameOffset < gap || messages[key].recipients.contains(where: { $0.openAttempt != 0 })
-                {
-                    messages[key].isUncertain = true
-                }
                 let ticket = self.ticket()
                 reaccepting[ticket] = key
                 effects.append(.readContent(ticket, messages[key].content, limit: .max))
             }
             journals[id]?.recovered = []
             setAsideIfMoved(id, &effects)
+        }
+    }
+
+    /// Replaces what was folded of a journal with gaps by what can be saved of it.
+    mutating func takeSalvaged(_ report: SalvageReport, of id: JournalID) {
+        for key in journals[id]?.recovered ?? [] where messages.contains(key) { forget(key) }
+        journals[id]?.recovered = []
+        for salvaged in report.messages where index[salvaged.accept.id] == nil {
+            var message = Message(
+                salvaged.accept, in: id, frameOffset: salvaged.offset, frame: nil,
+                runs: Node.runs(of: salvaged.accept.content), due: began)
+            message.isCommitted = true
+            message.isUncertain = salvaged.isUncertain
+            let unfinished = Set(salvaged.recipients.map { Int($0.index) })
+            for position in message.recipients.indices where !unfinished.contains(position) {
+                message.finish(position, .delivered)
+            }
+            for recipient in salvaged.recipients {
+                let position = Int(recipient.index)
+                message.recipients[position].tries = recipient.tries
+                message.recipients[position].openAttempt = recipient.isUncertain ? 1 : 0
+                message.recipients[position].state =
+                    recipient.isHeld ? .held : .waiting(until: dueInstant(recipient.due))
+            }
+            let key = insert(message)
+            journals[id]?.recovered.append(key)
+        }
+        for message in report.unreadable {
+            damaged.append("message \(message): a part of its content is damaged; it stays in the damaged file")
+        }
+        for message in report.lost {
+            damaged.append("message \(message): the frame that accepted it is damaged; it stays in the damaged file")
         }
     }
 
@@ -41,11 +67,11 @@ extension Node {
             record.messageIDField = old.messageIDField
             record.concerns = old.concerns
             record.isUncertain = old.isUncertain
-            if bytes.count <= Node.inlineLimit {
-                _ = accept(&record, slices: [bytes[...]], in: current, now, &effects)
-            } else {
-                reacceptLong(&record, bytes, in: current, now, &effects)
-            }
+            let new =
+                bytes.count <= Node.inlineLimit
+                ? accept(&record, slices: [bytes[...]], in: current, now, &effects)
+                : reacceptLong(&record, bytes, in: current, now, &effects)
+            if let new { carryOver(from: old, to: new, now, &effects) }
         } else {
             damaged.append("message \(old.id): its content could not be read; it stays in the damaged file")
         }
@@ -58,7 +84,7 @@ extension Node {
 
     private mutating func reacceptLong(
         _ record: inout AcceptRecord, _ bytes: [UInt8], in id: JournalID, _ now: Now, _ effects: inout [NodeEffect]
-    ) {
+    ) -> MessageKey? {
         let stream = StreamID(nextStream)
         nextStream += 1
         streams[stream] = ArrivingStream(journal: id)
@@ -69,9 +95,36 @@ extension Node {
             rest = rest.dropFirst(piece.count)
             streamed(stream, Array(piece), &effects)
         }
-        guard let arriving = streams.removeValue(forKey: stream) else { return }
-        _ = acceptStream(&record, arriving, stream, prefix: [], now, &effects)
+        guard let arriving = streams.removeValue(forKey: stream) else { return nil }
+        let key = acceptStream(&record, arriving, stream, prefix: [], now, &effects)
         endStream(in: id, now, &effects)
+        return key
+    }
+
+    /// What the damaged journal knew of the recipients beyond their being unfinished: tries, due times, holds.
+    private mutating func carryOver(
+        from old: Message, to key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        let unfinished = old.recipients.filter { !$0.isFinished }
+        var outcome = OutcomeRecord(message: old.id, attempt: 0, time: now.wall, upstream: "", remote: "", results: [])
+        for (position, recipient) in unfinished.enumerated() {
+            messages[key].recipients[position].openAttempt = recipient.openAttempt
+            messages[key].recipients[position].tries = recipient.tries
+            guard case .waiting(let due) = recipient.state, recipient.tries > 0 else { continue }
+            messages[key].recipients[position].state = .waiting(until: due)
+            outcome.results.append(
+                Journal.RecipientResult(
+                    recipient: UInt32(position), status: .deferred, due: now.wall + (due - now.instant),
+                    tries: recipient.tries))
+        }
+        if !outcome.results.isEmpty {
+            messages[key].uncommitted += 1
+            append(
+                .outcome(outcome), to: messages[key].journal, then: .outcome(key, outcome, Delays(), notice: nil, nil),
+                &effects)
+        }
+        let held = unfinished.indices.filter { unfinished[$0].state == .held }
+        if !held.isEmpty { appendHold(key, held, reason: "held before the journal was damaged", now, &effects) }
     }
 
     /// All its messages live on elsewhere, on the disk: the old file is out of use. Asked again at each commit.

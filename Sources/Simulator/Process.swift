@@ -46,7 +46,7 @@ extension Simulation {
             if result.end < known, !books.damagedJournals.contains(journal) {
                 fail("journal \(journal.short) was durable up to \(known), and the scan ends at \(result.end)")
             }
-            node?.recovered(journal: journal, end: result.end, damage: damage)
+            node?.recovered(journal: journal, scan: result)
         } catch {
             fail("the scan of \(journal.short) threw \(error)")
         }

@@ -49,7 +49,7 @@ enum AcceptTag {
     static let recipient: UInt64 = 2
     static let eightBit: UInt64 = 3
     static let internationalized: UInt64 = 4
-    static let prefix: UInt64 = 5
+    static let prefixCount: UInt64 = 5
     static let size: UInt64 = 6
     static let digest: UInt64 = 7
     static let messageIDField: UInt64 = 8

@@ -74,8 +74,8 @@ package struct AcceptRecord: Hashable, Sendable {
     package var recipients: [[UInt8]]
     package var isEightBit = false
     package var isInternationalized = false
-    /// Goes before the content: `Received` and added header fields, in wire form.
-    package var prefix: [UInt8]
+    /// How many of the content's first bytes this relay put before the client's: `Received` and added header fields.
+    package var prefixCount: UInt64 = 0
     package var content: Content
     /// Octets as the client sent them, before dot-stuffing and without the prefix.
     package var size: UInt64
@@ -95,14 +95,13 @@ package struct AcceptRecord: Hashable, Sendable {
     package var unknownFields: [UnknownField] = []
 
     package init(
-        id: MessageID, time: WallTime, reversePath: [UInt8]?, recipients: [[UInt8]], prefix: [UInt8], content: Content,
+        id: MessageID, time: WallTime, reversePath: [UInt8]?, recipients: [[UInt8]], content: Content,
         size: UInt64
     ) {
         self.id = id
         self.time = time
         self.reversePath = reversePath
         self.recipients = recipients
-        self.prefix = prefix
         self.content = content
         self.size = size
     }

@@ -102,7 +102,7 @@ private struct RecordReader {
 
     private mutating func accept(until end: Int) throws(MalformedBytes) -> AcceptRecord {
         var accept = AcceptRecord(
-            id: MessageID(try fields.readULID()), time: try time(), reversePath: nil, recipients: [], prefix: [],
+            id: MessageID(try fields.readULID()), time: try time(), reversePath: nil, recipients: [],
             content: .inline([]), size: 0)
         var hasContent = false
         while fields.position < end {
@@ -114,7 +114,9 @@ private struct RecordReader {
             case AcceptTag.recipient: accept.recipients.append(bytes(range))
             case AcceptTag.eightBit: accept.isEightBit = true
             case AcceptTag.internationalized: accept.isInternationalized = true
-            case AcceptTag.prefix: accept.prefix = bytes(range)
+            case AcceptTag.prefixCount:
+                var value = ByteReader(fields.bytes, in: range)
+                accept.prefixCount = try value.readVariable()
             case AcceptTag.size:
                 var value = ByteReader(fields.bytes, in: range)
                 accept.size = try value.readVariable()

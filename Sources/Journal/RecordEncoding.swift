@@ -65,7 +65,11 @@ extension AcceptRecord {
         for recipient in recipients { sink.field(AcceptTag.recipient, recipient) }
         sink.flag(AcceptTag.eightBit, isEightBit)
         sink.flag(AcceptTag.internationalized, isInternationalized)
-        sink.optionalField(AcceptTag.prefix, prefix)
+        if prefixCount > 0 {
+            sink.variable(AcceptTag.prefixCount)
+            sink.variable(sink.length(prefixCount))
+            sink.variable(prefixCount)
+        }
         sink.variable(AcceptTag.size)
         sink.variable(sink.length(size))
         sink.variable(size)

@@ -66,8 +66,9 @@ extension Node {
         }
         var record = AcceptRecord(
             id: submission.id, time: now.wall, reversePath: submission.envelope.reversePath?.bytes,
-            recipients: submission.envelope.recipients.map(\.bytes), prefix: [], content: .inline([]),
+            recipients: submission.envelope.recipients.map(\.bytes), content: .inline([]),
             size: submission.size)
+        record.prefixCount = UInt64(submission.prefix.count)
         record.isEightBit = submission.hasEightBit
         record.isInternationalized = submission.envelope.smtputf8
         record.messageIDField = submission.messageIDField

@@ -47,7 +47,7 @@ extension Node {
             originalHeader: header
         ).content()
         var record = AcceptRecord(
-            id: id, time: now.wall, reversePath: nil, recipients: [sender.bytes], prefix: [],
+            id: id, time: now.wall, reversePath: nil, recipients: [sender.bytes],
             content: .inline(content.bytes), size: UInt64(content.bytes.count))
         record.isEightBit = content.body == .eightBit
         record.isInternationalized = content.smtputf8

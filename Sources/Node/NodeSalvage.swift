@@ -60,7 +60,7 @@ extension Node {
         if let bytes {
             var record = AcceptRecord(
                 id: old.id, time: old.accepted, reversePath: old.reversePath?.bytes,
-                recipients: old.recipients.filter { !$0.isFinished }.map(\.address.bytes), prefix: [],
+                recipients: old.recipients.filter { !$0.isFinished }.map(\.address.bytes),
                 content: .inline([]), size: old.size)
             record.isEightBit = old.isEightBit
             record.isInternationalized = old.isInternationalized

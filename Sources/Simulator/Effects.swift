@@ -180,7 +180,7 @@ extension Simulation {
     private func book(_ notice: AcceptRecord, of message: BookedMessage) {
         guard case .inline(let content) = notice.content else { return fail("a notice without its content") }
         var booked = BookedMessage(
-            id: notice.id, reversePath: notice.reversePath, recipients: notice.recipients, content: notice.prefix + content,
+            id: notice.id, reversePath: notice.reversePath, recipients: notice.recipients, content: content,
             isEightBit: notice.isEightBit, isInternationalized: notice.isInternationalized, submitted: scheduler.now)
         booked.answer = .notice(of: message.id)
         books.add(booked)

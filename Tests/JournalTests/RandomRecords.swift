@@ -45,11 +45,11 @@ struct RandomRecords {
         var accept = AcceptRecord(
             id: id(), time: time(), reversePath: random.chance(0.8) ? bytes(40) : nil,
             recipients: many(4) { $0.bytes(40) },
-            prefix: bytes(100),
             content: isInline
                 ? .inline(bytes(500))
                 : .pieces(stream(), many(4) { ContentPiece(offset: $0.number64(), count: $0.number32()) }),
             size: number64())
+        accept.prefixCount = number64()
         accept.isEightBit = random.chance(0.5)
         accept.isInternationalized = random.chance(0.5)
         accept.isUncertain = random.chance(0.5)

@@ -13,7 +13,7 @@ struct SalvageTests {
         .accept(
             AcceptRecord(
                 id: message(number), time: wall, reversePath: nil,
-                recipients: (0..<recipients).map { [UInt8]("r\($0)@example.net".utf8) }, prefix: [],
+                recipients: (0..<recipients).map { [UInt8]("r\($0)@example.net".utf8) },
                 content: .inline([UInt8](repeating: 65, count: 90)), size: 90))
     }
 
@@ -164,7 +164,7 @@ struct SalvageTests {
     func pieces() throws {
         let body = Record.body(StreamID(4), [UInt8](repeating: 66, count: 100))
         let long = AcceptRecord(
-            id: message(1), time: wall, reversePath: nil, recipients: [[97]], prefix: [],
+            id: message(1), time: wall, reversePath: nil, recipients: [[97]],
             content: .pieces(
                 StreamID(4), [ContentPiece(offset: 33, count: 100), ContentPiece(offset: 166, count: 100)]),
             size: 200)
@@ -183,7 +183,7 @@ struct SalvageTests {
         var recorded = RecordedJournal()
         recorded.append(.body(StreamID(4), [UInt8](repeating: 66, count: 100)))
         let long = AcceptRecord(
-            id: message(1), time: wall, reversePath: nil, recipients: [[97]], prefix: [],
+            id: message(1), time: wall, reversePath: nil, recipients: [[97]],
             content: .pieces(StreamID(4), [ContentPiece(offset: 33, count: 100)]), size: 100)
         recorded.append(.accept(long))
         recorded.append(attempt(1, 1))

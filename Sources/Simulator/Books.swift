@@ -120,6 +120,11 @@ struct Books {
         order.append(message.id)
     }
 
+    /// A frame about it is appended and not yet on the disk.
+    func isOnItsWay(_ message: MessageID) -> Bool {
+        undurable.values.contains { $0.contains { $0.record.messages.contains(message) } }
+    }
+
     func recipients(of message: MessageID, in journal: JournalID) -> [[UInt8]] {
         indices[journal]?[message] ?? messages[message]?.recipients.map(\.address) ?? []
     }
@@ -159,6 +164,13 @@ extension Books {
 
     private mutating func applyAccept(_ accept: AcceptRecord, in journal: JournalID) {
         indices[journal, default: [:]][accept.id] = accept.recipients
+        if case .pieces(_, let pieces) = accept.content {
+            for piece in pieces {
+                // With the header before it, and the stream's number between.
+                let start = piece.offset - min(piece.offset, UInt64(FrameHeader.size) + 10)
+                places[journal, default: []].append((start, piece.offset + UInt64(piece.count), [accept.id]))
+            }
+        }
         if messages[accept.id]?.journals.contains(journal) == false { messages[accept.id]?.journals.append(journal) }
         if messages[accept.id]?.accepted == nil { messages[accept.id]?.accepted = accept.time }
     }
@@ -206,7 +218,8 @@ extension Record {
         case .accept(let accept): [accept.id]
         case .attempt(let attempt): [attempt.message]
         case .outcome(let outcome): [outcome.message] + (outcome.notice.map { [$0.id] } ?? [])
-        case .hold(let command), .release(let command), .cancel(let command), .redirect(let command, _): [command.message]
+        case .hold(let command), .release(let command), .cancel(let command), .redirect(let command, _):
+            [command.message]
         default: []
         }
     }
@@ -222,7 +235,8 @@ extension Record {
         case .body(let stream, _): "body of stream \(stream.number)"
         case .abort(let stream): "abort stream \(stream.number)"
         case .accept(let accept):
-            "accept \(accept.id.short), \(accept.recipients.count) recipients" + (accept.isUncertain ? ", uncertain" : "")
+            "accept \(accept.id.short), \(accept.recipients.count) recipients"
+                + (accept.isUncertain ? ", uncertain" : "")
         case .attempt(let attempt):
             "attempt \(attempt.number) of \(attempt.message.short) by \(attempt.upstream), recipients \(attempt.recipients)"
         case .outcome(let outcome): outcome.summary

@@ -10,11 +10,15 @@ extension Simulation {
         let count = transaction.request.recipients.count
         if count == 0 || count > settings.maximumRecipients { fail("\(name) with \(count) recipients") }
         if link.transactions.count >= 2 { fail("\(name) behind two others") }
-        if transaction.request.reversePath == nil, !settings.nullSender { fail("\(name), which takes no null reverse-path") }
+        if transaction.request.reversePath == nil, !settings.nullSender {
+            fail("\(name), which takes no null reverse-path")
+        }
         guard let message = books.messages[transaction.message] else { return fail("\(name), which nobody sent") }
         if transaction.request.reversePath?.bytes != message.reversePath { fail("\(name) with another reverse-path") }
         for recipient in transaction.request.recipients {
-            guard let index = message.index(of: recipient.bytes) else { return fail("\(name) for a stranger: \(recipient)") }
+            guard let index = message.index(of: recipient.bytes) else {
+                return fail("\(name) for a stranger: \(recipient)")
+            }
             if message.recipients[index].final != nil, !message.isDamaged {
                 fail("\(name) for \(recipient), who is finished")
             }
@@ -88,7 +92,9 @@ extension Simulation {
         let name = "\(id) to \(String(decoding: recipient.address, as: UTF8.self))"
         let certain = recipient.deliveries.filter { !books.isUncertain($0.attempt) && !isOrphan($0.attempt) }
         if certain.count > 1 { fail("\(name) is delivered twice, and no attempt was uncertain") }
-        if configuration.uncertain == .hold, !message.wasReleased { fail("\(name) is delivered twice in spite of 'hold'") }
+        if configuration.uncertain == .hold, !message.wasReleased {
+            fail("\(name) is delivered twice in spite of 'hold'")
+        }
     }
 
     /// While no process runs, every open attempt will be an orphan at the next start.
@@ -102,7 +108,8 @@ extension Simulation {
             for recipient in message.recipients {
                 let name = "\(id) to \(String(decoding: recipient.address, as: UTF8.self))"
                 switch recipient.final {
-                case .delivered where recipient.deliveries.isEmpty: fail("\(name) is lost: 'delivered', and nobody has it")
+                case .delivered where recipient.deliveries.isEmpty:
+                    fail("\(name) is lost: 'delivered', and nobody has it")
                 case .cancelled where !message.cancelAsked: fail("\(name) was cancelled, and nobody asked for it")
                 case nil: fail("\(name) is neither finished nor queued")
                 default: break
@@ -110,8 +117,15 @@ extension Simulation {
             }
         }
         guard violation == nil, let status = node?.status(at: now) else { return }
-        if status.queue.messages > 0 { fail("\(status.queue.messages) messages in the queue, which has to be empty") }
+        if status.queue.messages > 0 {
+            let oldest = status.queue.oldest.map { "\($0.id.short), \($0.state)" } ?? "none"
+            fail("\(status.queue.messages) messages in the queue, which has to be empty, the oldest \(oldest)")
+        }
         let journals = disk.journals.count
         if journals > 3 { fail("\(journals) journals are left, though everything is finished") }
     }
+}
+
+extension MessageStatus {
+    var hasHeld: Bool { recipients.contains { $0.state == "held" } }
 }

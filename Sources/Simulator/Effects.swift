@@ -70,7 +70,9 @@ extension Simulation {
                 let record = try Frame.decodeRecord(
                     kind: header.kind, body: bytes, in: body, at: place + UInt64(FrameHeader.size), content: .kept)
                 say("      \(journal.short)@\(place) epoch \(header.epoch): \(record.summary)")
-                if let epoch = lastEpoch[journal], header.epoch < epoch { fail("\(journal.short): the epoch went back") }
+                if let epoch = lastEpoch[journal], header.epoch < epoch {
+                    fail("\(journal.short): the epoch went back")
+                }
                 lastEpoch[journal] = header.epoch
                 appended(record, to: journal)
                 books.undurable[journal, default: []].append(
@@ -132,7 +134,9 @@ extension Simulation {
                 if recipient.deliveries.isEmpty { fail("\(name): delivered, and no upstream has it") }
             case .failed:
                 lost.append(recipient.address)
-                if !mayFail(message, recipient) { fail("\(name) failed, and no upstream refused it: \(text(result.reply))") }
+                if !mayFail(message, recipient) {
+                    fail("\(name) failed, and no upstream refused it: \(text(result.reply))")
+                }
             case .expired:
                 lost.append(recipient.address)
                 checkExpiry(message, outcome.time, name)

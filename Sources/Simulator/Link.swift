@@ -40,7 +40,9 @@ extension Simulation {
         upstreams[index].connections.insert(id)
         upstreams[index].connectsSeen += 1
         if upstreams[index].connections.count > settings.maximumConnections {
-            fail("\(upstreams[index].connections.count) connections to \(name), which takes \(settings.maximumConnections)")
+            fail(
+                "\(upstreams[index].connections.count) connections to \(name), which takes \(settings.maximumConnections)"
+            )
         }
         if upstreams[index].isSwitchedOff { fail("a connection to \(name), which is switched off") }
         let session = ClientSession(
@@ -67,7 +69,9 @@ extension Simulation {
     }
 
     func transact(_ id: ConnectionID, _ transaction: Transaction) {
-        guard let link = links[id], link.isReady else { return fail("a transaction for connection \(id.number), not open") }
+        guard let link = links[id], link.isReady else {
+            return fail("a transaction for connection \(id.number), not open")
+        }
         checkTransaction(transaction, link)
         link.transactions[transaction.request.id] = transaction
         act(link) { session, actions in session.handle(.begin(transaction.request), &actions) }
@@ -83,7 +87,9 @@ extension Simulation {
     private func finishIfReady(_ link: Link, _ transaction: UInt64) {
         guard link.permitted.contains(transaction), link.contentSent.contains(transaction), let node else { return }
         let may = node.mayFinish(transaction: transaction, at: now)
-        act(link) { session, actions in session.handle(may ? .mayFinish(transaction) : .mayNotFinish(transaction), &actions) }
+        act(link) { session, actions in
+            session.handle(may ? .mayFinish(transaction) : .mayNotFinish(transaction), &actions)
+        }
     }
 
     func interrupt(_ id: ConnectionID, _ transaction: UInt64) {

@@ -56,7 +56,9 @@ extension Simulation {
     private func checkNothingForgotten() {
         guard violation == nil, node != nil else { return }
         for id in books.unfinished where books.messages[id]?.isDamaged == false {
-            if node?.message(id, at: now) == nil { return fail("message \(id) is unfinished and unknown after a start") }
+            if node?.message(id, at: now) == nil {
+                return fail("message \(id) is unfinished and unknown after a start")
+            }
         }
     }
 

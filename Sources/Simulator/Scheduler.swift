@@ -51,7 +51,9 @@ struct Scheduler {
         var index = 0
         while true {
             var least = index
-            for child in [2 * index + 1, 2 * index + 2] where child < heap.count && precedes(child, least) { least = child }
+            for child in [2 * index + 1, 2 * index + 2] where child < heap.count && precedes(child, least) {
+                least = child
+            }
             if least == index { return }
             heap.swapAt(index, least)
             index = least

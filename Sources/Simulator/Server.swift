@@ -155,7 +155,8 @@ extension Simulation {
         }
         if strikes(.recipientTransient, upstream) { return reply(answer(450, 4, 2, 1, "busy"), link) }
         if strikes(.tooManyRecipients, upstream) {
-            return reply(random.chance(0.5) ? Reply(452, 4, 5, 3, "too many") : Reply(452, text: Array("too many".utf8)), link)
+            return reply(
+                random.chance(0.5) ? Reply(452, 4, 5, 3, "too many") : Reply(452, text: Array("too many".utf8)), link)
         }
         link.server.recipients.append(address)
         reply(answer(250, 2, 1, 5, "ok"), link)
@@ -236,7 +237,9 @@ extension Simulation {
     }
 
     private func bracketed(_ line: [UInt8]) -> [UInt8] {
-        guard let open = line.firstIndex(of: 0x3c), let close = line.lastIndex(of: 0x3e), open < close else { return [] }
+        guard let open = line.firstIndex(of: 0x3c), let close = line.lastIndex(of: 0x3e), open < close else {
+            return []
+        }
         return Array(line[(open + 1)..<close])
     }
 }

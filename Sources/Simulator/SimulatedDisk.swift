@@ -87,7 +87,9 @@ final class SimulatedDisk {
         return Array(file.bytes[start..<end]) + [UInt8](repeating: 0, count: count - (end - start))
     }
 
-    func length(_ journal: JournalID) -> UInt64 { UInt64(files[journal].map { max($0.allocated, $0.bytes.count) } ?? 0) }
+    func length(_ journal: JournalID) -> UInt64 {
+        UInt64(files[journal].map { max($0.allocated, $0.bytes.count) } ?? 0)
+    }
 }
 
 // Rounds.

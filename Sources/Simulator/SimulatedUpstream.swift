@@ -14,8 +14,10 @@ struct SimulatedUpstream {
     /// Faults that a mood can consist of.
     static let moodFaults: [Fault] = [
         .refuseConnect, .hangConnect, .greetPermanent, .greetTransient, .refuseEHLO, .failTLS, .drop, .hang, .nonsense,
-        .close421, .staleConnection, .mailTransient, .mailPermanent, .mailRights, .recipientTransient, .recipientPermanent,
-        .tooManyRecipients, .dataTransient, .dataPermanent, .contentRefused, .dotTransient, .dotPermanent, .dotUnanswered,
+        .close421, .staleConnection, .mailTransient, .mailPermanent, .mailRights, .recipientTransient,
+        .recipientPermanent,
+        .tooManyRecipients, .dataTransient, .dataPermanent, .contentRefused, .dotTransient, .dotPermanent,
+        .dotUnanswered,
         .dotLost,
     ]
 

@@ -104,9 +104,8 @@ package final class Simulation {
     package func settle() {
         heal()
         runUntilQuiet("after everything was healed")
-        let held = books.order.filter { books.messages[$0].map { !$0.isFinished && $0.isHeld } ?? false }
-        totals.held += held.count
-        for id in held { give(Command(.release, id, by: "simulator")) }
+        for id in heldMessages { give(Command(.release, id, by: "simulator")) }
+        totals.held += commands.count
         step()
         runUntilQuiet("after what was held was released")
     }
@@ -129,13 +128,21 @@ package final class Simulation {
         fail("\(stuck.count) messages are still queued \(when): \(states.joined(separator: ", "))")
     }
 
+    /// What waits for a person, by the books and by the node.
+    private var heldMessages: [MessageID] {
+        books.order.filter { id in
+            guard let message = books.messages[id] else { return false }
+            return (message.isHeld && !message.isFinished) || node?.message(id, at: now)?.hasHeld == true
+        }
+    }
+
     /// Nothing is left to do but for what is held.
     private var isQuiet: Bool {
         node != nil && disk.isIdle && submissions.isEmpty
             && books.order.allSatisfy { id in
                 guard let message = books.messages[id] else { return true }
-                return message.isFinished || message.isHeld || (message.isDamaged && node?.message(id, at: now) == nil)
-                    || (!message.isPromised && node?.message(id, at: now) == nil)
+                if message.isPromised, !message.isDamaged { return message.isFinished || message.isHeld }
+                return node?.message(id, at: now)?.hasHeld ?? true
             }
     }
 
@@ -251,7 +258,8 @@ package final class Simulation {
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
         }
         let seconds = micros / 1_000_000
-        return "\(seconds / 3600):\(padded(seconds / 60 % 60, 2)):\(padded(seconds % 60, 2)).\(padded(micros % 1_000_000, 6))"
+        return
+            "\(seconds / 3600):\(padded(seconds / 60 % 60, 2)):\(padded(seconds % 60, 2)).\(padded(micros % 1_000_000, 6))"
     }
 
     func ticket() -> Ticket {

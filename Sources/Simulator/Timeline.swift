@@ -12,7 +12,8 @@ extension NodeEvent {
         case .diskFull(let journal): "disk full for \(journal.short)"
         case .diskSpace(let free, let total): "disk space \(free) of \(total)"
         case .journalDeleted(let journal): "\(journal.short) deleted"
-        case .contentRead(let ticket, let bytes): "content \(ticket.number & 0xffff): \(bytes.map { "\($0.count) bytes" } ?? "none")"
+        case .contentRead(let ticket, let bytes):
+            "content \(ticket.number & 0xffff): \(bytes.map { "\($0.count) bytes" } ?? "none")"
         case .submitted(let ticket, let submission):
             "submitted \(submission.id.short) (ticket \(ticket.number)), \(submission.envelope.recipients.count) recipients, "
                 + "\(submission.size) bytes from <\(submission.envelope.reversePath.map { "\($0)" } ?? "")>"

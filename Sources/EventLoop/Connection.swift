@@ -196,18 +196,7 @@ package final class Connection {
         precondition(reader == nil, "two tasks read from one connection")
         readDeadline = deadline
         look(at: deadline)
-        let loop = loop
-        let token = token
-        let wake = await withTaskCancellationHandler {
-            await withUnsafeContinuation { continuation in
-                // Looked at again: between the caller's look and this point the task may have changed places.
-                reader = continuation
-                if !isOpen { resumeReader(.closed) } else if isReadable { resumeReader(.ready) }
-            }
-        } onCancel: {
-            loop.post { $0.core.connection(token)?.shut(.cancelled) }
-        }
-        try check(wake)
+        try check(await loop.suspend(OnLoop(self), to: .read))
     }
 
     // MARK: Writing
@@ -258,17 +247,7 @@ package final class Connection {
         writerLevel = level
         writeDeadline = deadline
         look(at: deadline)
-        let loop = loop
-        let token = token
-        let wake = await withTaskCancellationHandler {
-            await withUnsafeContinuation { continuation in
-                writer = continuation
-                if !isOpen { resumeWriter(.closed) } else if mayWrite { resumeWriter(.ready) }
-            }
-        } onCancel: {
-            loop.post { $0.core.connection(token)?.shut(.cancelled) }
-        }
-        try check(wake)
+        try check(await loop.suspend(OnLoop(self), to: .write))
     }
 
     /// Sends until nothing is queued or the socket takes no more.
@@ -384,6 +363,20 @@ extension Connection {
         }
     }
 
+    enum Wait { case read, write }
+
+    /// The task is suspended from here on. Things are looked at once more: it may have changed places since it looked.
+    func begin(_ wait: Wait, _ continuation: UnsafeContinuation<Wake, Never>) {
+        switch wait {
+        case .read:
+            reader = continuation
+            if !isOpen { resumeReader(.closed) } else if isReadable { resumeReader(.ready) }
+        case .write:
+            writer = continuation
+            if !isOpen { resumeWriter(.closed) } else if mayWrite { resumeWriter(.ready) }
+        }
+    }
+
     // MARK: Deadlines
 
     /// Makes sure that the wheel looks no later than this. Mostly it looks earlier, and nothing is to be done.
@@ -416,5 +409,18 @@ extension Connection {
 
     private func untilNextTurn() async {
         await withUnsafeContinuation { core.postpone($0) }
+    }
+}
+
+extension Loop {
+    /// Suspends the task until the connection wakes it. The closure must name its isolation: it would not be isolated
+    /// otherwise, and each wait would change places and cost two jobs instead of one (measured).
+    fileprivate func suspend(_ connection: OnLoop<Connection>, to wait: Connection.Wait) async -> Connection.Wake {
+        let token = connection.value.token
+        return await withTaskCancellationHandler {
+            await withUnsafeContinuation(isolation: self) { connection.value.begin(wait, $0) }
+        } onCancel: {
+            post { $0.core.connection(token)?.shut(.cancelled) }
+        }
     }
 }

@@ -103,14 +103,14 @@ package final class Listener {
     /// at once: more wait unaccepted. Each connection is closed after its body. Returns when the last one has ended.
     package func serve(limit: Int = .max, _ body: @escaping (Connection) async -> Void) async {
         let count = ServeCount()
-        let isolated = ServeBody(loop: loop, count: count, body: body)
+        let serving = OnLoop(Serving(count: count, body: body))
         await withDiscardingTaskGroup { group in
             while true {
                 if count.running >= limit { await count.untilBelow(limit) }
                 guard let connection = try? await accept() else { break }
                 count.running += 1
-                let handed = HandedConnection(connection: connection)
-                group.addTask(executorPreference: loop.executor) { await isolated.run(handed) }
+                let accepted = OnLoop(connection)
+                group.addTask(executorPreference: loop.executor) { [loop] in await loop.run(serving, accepted) }
             }
         }
     }
@@ -205,24 +205,15 @@ private final class ServeCount {
     }
 }
 
-// Safe to send: used by tasks of the loop's own executor alone, where it was made.
-private struct ServeBody: @unchecked Sendable {
-    let loop: Loop
+private struct Serving {
     let count: ServeCount
     let body: (Connection) async -> Void
-
-    func run(_ handed: HandedConnection) async {
-        await onLoop(loop, handed)
-    }
-
-    private func onLoop(_ loop: isolated Loop, _ handed: HandedConnection) async {
-        await body(handed.connection)
-        handed.connection.close()
-        count.ended()
-    }
 }
 
-// Safe to send: goes from a task of the loop to another task of the same loop.
-private struct HandedConnection: @unchecked Sendable {
-    let connection: Connection
+extension Loop {
+    fileprivate func run(_ serving: OnLoop<Serving>, _ accepted: OnLoop<Connection>) async {
+        await serving.value.body(accepted.value)
+        accepted.value.close()
+        serving.value.count.ended()
+    }
 }

@@ -93,9 +93,11 @@ package actor Loop {
     @discardableResult
     package nonisolated func spawnLocal(_ body: @escaping () async -> Void) -> Task<Void, Never> {
         executor.checkIsolated()
-        let local = LocalBody(body: body)
-        return Task(executorPreference: executor) { await local.run(on: self) }
+        let local = OnLoop(body)
+        return Task(executorPreference: executor) { await self.run(local) }
     }
+
+    private func run(_ body: OnLoop<() async -> Void>) async { await body.value() }
 
     /// Runs `work` at the end of every turn, after its events and jobs: to hand over batches and to flush.
     package nonisolated func addTurnHook(_ work: @escaping () -> Void) { core.hooks.append(work) }
@@ -142,8 +144,8 @@ package actor Loop {
     }
 
     private nonisolated func local(_ work: @escaping (isolated Loop) -> Void) -> () -> Void {
-        let local = LocalWork(work: work)
-        return { [unowned self] in assumeIsolated { local.work($0) } }
+        let local = OnLoop(work)
+        return { [unowned self] in assumeIsolated { local.value($0) } }
     }
 
     // MARK: The turn
@@ -174,16 +176,11 @@ package actor Loop {
     }
 }
 
-// Safe to send: made on the loop's thread and called by a task that is isolated to the same loop, nowhere else.
-private struct LocalBody: @unchecked Sendable {
-    let body: () async -> Void
-
-    func run(on loop: isolated Loop) async { await body() }
-}
-
-// Safe to send: it is not sent. Work stays on the loop's thread, which `assumeIsolated` checks.
-private struct LocalWork: @unchecked Sendable {
-    let work: (isolated Loop) -> Void
+/// Something that belongs to a loop, on its way through a type that must be sendable.
+// Safe to send: it never leaves the thread. It is made on the loop's thread, and unpacked by what is isolated to the same loop.
+struct OnLoop<Value>: @unchecked Sendable {
+    let value: Value
+    init(_ value: Value) { self.value = value }
 }
 
 /// One sleep: whoever comes first, the timer or the cancellation (on any thread), ends it.

@@ -146,6 +146,11 @@ extension Simulation {
             }
         }
         emptyDisk()
+        if configuration.softBounce {
+            // Dead recipients would be tried for their whole lifetime, which a wall clock that went back makes years.
+            configuration.softBounce = false
+            feed(.reconfigured(configuration))
+        }
         if node == nil { boot() }
         step()
     }

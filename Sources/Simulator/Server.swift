@@ -114,6 +114,7 @@ extension Simulation {
             return reply(random.pick([answer(502, 5, 5, 1, "what?"), answer(451, 4, 3, 0, "not now")]), link)
         }
         let offers = upstreams[link.upstream].capabilities
+        if !isExtended { upstreams[link.upstream].offerNothing() }
         var lines = [upstreams[link.upstream].name]
         if isExtended {
             if offers.pipelining { lines.append("PIPELINING") }

@@ -64,6 +64,12 @@ struct SimulatedUpstream {
         smallestLimit = min(smallestLimit, new.sizeLimit ?? .max)
     }
 
+    /// Greeted by HELO it offers nothing.
+    mutating func offerNothing() {
+        hasLackedEightBit = true
+        hasLackedUTF8 = true
+    }
+
     mutating func reduce(_ random: inout SeededRandom) {
         var fewer = SimulatedUpstream.whole
         if random.chance(0.5) { fewer.pipelining = false }

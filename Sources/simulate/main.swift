@@ -10,6 +10,7 @@ struct Options {
     var minutes: Double?
     var first: UInt64 = 1
     var traces = false
+    var goesOn = false
 }
 
 /// A line that is there even if the process crashes next.
@@ -22,7 +23,7 @@ func usage(_ problem: String? = nil) -> Never {
     if let problem { say("simulate: \(problem)") }
     print(
         """
-        usage: ops/simulate [--seeds N] [--from S] [--minutes M] [--seed S [--trace]]
+        usage: ops/simulate [--seeds N] [--from S] [--minutes M] [--seed S [--trace]] [--go-on]
 
         Runs the node under simulated faults, one seed after another, until a promise is broken.
 
@@ -31,6 +32,7 @@ func usage(_ problem: String? = nil) -> Never {
           --minutes M   as many seeds as fit into so many minutes
           --seed S      only this seed
           --trace       with its whole timeline
+          --go-on       do not stop at the first seed that fails
         """)
     exit(problem == nil ? 0 : 2)
 }
@@ -49,6 +51,7 @@ func parse() -> Options {
         case "--from": options.first = value(word) { UInt64($0) }
         case "--minutes": options.minutes = value(word) { Double($0) }
         case "--trace": options.traces = true
+        case "--go-on": options.goesOn = true
         case "--help", "-h": usage()
         default: usage("unknown option \(word)")
         }
@@ -89,17 +92,19 @@ var seed = options.seed ?? options.first
 let clock = ContinuousClock()
 let began = clock.now
 var said = began
+var failures = 0
 while true {
     let simulation = run(seed, traces: options.traces)
     totals.add(simulation.totals)
     if let violation = simulation.violation {
         say("seed \(seed): \(violation)\nsee it again:  ops/simulate --seed \(seed) --trace")
-        exit(1)
+        failures += 1
+        if !options.goesOn { exit(1) }
     }
     let now = clock.now
     if now - said > .seconds(10) {
         said = now
-        say("seed \(seed): \(totals.seeds) seeds without a broken promise, \(totals.steps) steps")
+        say("seed \(seed): \(totals.seeds) seeds, \(failures) of them with a broken promise, \(totals.steps) steps")
     }
     if options.seed != nil { break }
     if let minutes = options.minutes {
@@ -110,3 +115,4 @@ while true {
     seed += 1
 }
 print(totals.report)
+exit(failures == 0 ? 0 : 1)

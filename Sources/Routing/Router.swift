@@ -1,4 +1,4 @@
-package import Primitives
+internal import Primitives
 package import SMTP
 
 /// Which upstream each recipient's mail takes now.
@@ -20,13 +20,22 @@ package struct Router: Sendable {
     }
 
     private struct Tiers: Hashable, Sendable {
-        var primary: [Int]
-        var fallback: [Int]
+        let primary: [Int]
+        let fallback: [Int]
+        let all: Mask
+
+        init(primary: [Int], fallback: [Int]) {
+            self.primary = primary
+            self.fallback = fallback
+            all = (primary + fallback).reduce(0) { $0 | 1 << Mask($1) }
+        }
     }
 
     package private(set) var upstreams: [Upstream]
     private var routes: [Route]
     private var tiers: [Tiers]
+    /// Those that take mail with the null reverse-path.
+    private let nullSenderMask: Mask
     /// Per tier list, each upstream's credit.
     private var credits: [[Double]]
     package var health: [UpstreamHealth]
@@ -48,6 +57,7 @@ package struct Router: Sendable {
             names.compactMap { name in upstreams.firstIndex { $0.name == name } }
         }
         tiers = all.map { Tiers(primary: indices($0.upstreams), fallback: indices($0.fallback)) }
+        nullSenderMask = upstreams.indices.reduce(0) { upstreams[$1].nullSender ? $0 | 1 << Mask($1) : $0 }
         credits = all.map { _ in Array(repeating: 0, count: upstreams.count) }
         health = upstreams.map { UpstreamHealth(maximumConnections: $0.maximumConnections) }
     }
@@ -66,40 +76,38 @@ package struct Router: Sendable {
         return routes.count - 1
     }
 
-    /// Every upstream of a route, fallback included.
-    package func mask(route: Int) -> Mask {
-        (tiers[route].primary + tiers[route].fallback).reduce(0) { $0 | 1 << Mask($1) }
+    /// Every upstream of a route that takes such a sender, fallback included.
+    package func mask(route: Int, isNullSender: Bool) -> Mask {
+        tiers[route].all & (isNullSender ? nullSenderMask : .max)
     }
 
     /// Picks by weight among the usable ones that are not excluded, and takes its turn.
-    package mutating func choose(route: Int, excluding excluded: Mask, isNullSender: Bool, at now: Instant) -> Choice {
-        var mayComeBack = false
-        for tier in [tiers[route].primary, tiers[route].fallback] {
-            var best: Int?
-            var total = 0.0
-            for index in tier where excluded & (1 << Mask(index)) == 0 {
-                if isNullSender, !upstreams[index].nullSender { continue }
-                mayComeBack = true
-                guard health[index].isUsable else { continue }
-                let weight = max(upstreams[index].weight, 1e-9)
-                total += weight
-                credits[route][index] += weight
-                if best.map({ credits[route][index] > credits[route][$0] }) ?? true { best = index }
-            }
-            if let best {
-                credits[route][best] -= total
-                return .upstream(best)
-            }
+    package mutating func choose(route: Int, excluding excluded: Mask, isNullSender: Bool) -> Choice {
+        let candidates = mask(route: route, isNullSender: isNullSender) & ~excluded
+        if candidates == 0 { return .exhausted }
+        let best =
+            takeTurn(of: tiers[route].primary, candidates, route) ?? takeTurn(of: tiers[route].fallback, candidates, route)
+        return best.map { .upstream($0) } ?? .noneUsable
+    }
+
+    private mutating func takeTurn(of tier: [Int], _ candidates: Mask, _ route: Int) -> Int? {
+        var best: Int?
+        var total = 0.0
+        for index in tier where candidates & (1 << Mask(index)) != 0 && health[index].isUsable {
+            // Weight 0 takes what no other can.
+            let weight = max(upstreams[index].weight, 1e-9)
+            total += weight
+            credits[route][index] += weight
+            if best.map({ credits[route][index] > credits[route][$0] }) ?? true { best = index }
         }
-        return mayComeBack ? .noneUsable : .exhausted
+        if let best { credits[route][best] -= total }
+        return best
     }
 
     /// Whether `choose` would find one.
     package func hasUsable(route: Int, excluding excluded: Mask, isNullSender: Bool) -> Bool {
-        (tiers[route].primary + tiers[route].fallback).contains { index in
-            excluded & (1 << Mask(index)) == 0 && health[index].isUsable
-                && (upstreams[index].nullSender || !isNullSender)
-        }
+        let candidates = mask(route: route, isNullSender: isNullSender) & ~excluded
+        return health.indices.contains { candidates & (1 << Mask($0)) != 0 && health[$0].isUsable }
     }
 
     /// The share that the configuration wants for an upstream, of the first route that has it: 0 to 1.

@@ -18,8 +18,11 @@ package struct UpstreamHealth: Hashable, Sendable {
     package private(set) var condition = Condition.up
     /// Connections that may be open at once: the ramp after a return, the maximum in good times.
     package private(set) var allowedConnections: Int
-    /// Failures in a row; a connection alone does not end the row, an answered transaction does.
+    /// Failures in a row and when the row began; a connection alone does not end it, an answered transaction does.
     private var failures = 0
+    private var failingSince: Instant?
+    /// When a transaction was answered last.
+    package private(set) var lastAnswer: Instant?
     /// What went wrong last; kept until it is up again.
     package private(set) var lastFailure: String?
     /// Opening one more was refused while others work: none is opened until then.
@@ -36,13 +39,15 @@ package struct UpstreamHealth: Hashable, Sendable {
 
     /// Nobody can be reached, or it turns all away. Returns how long until the next probe. `spread` is 0 to 1, for jitter.
     package mutating func failed(_ reason: String, spread: Double, at now: Instant) -> Duration {
-        var since = now
-        if case .down(let began, _) = condition { since = began }
+        lastFailure = reason
+        // Several connections or transactions that fail in one round count once.
+        if case .down(_, let probe) = condition, now < probe { return probe - now }
+        let since = failingSince ?? now
+        failingSince = since
         failures += 1
         let doubled = UpstreamHealth.firstWait * (1 << min(failures - 1, 10))
         let wait = min(doubled, UpstreamHealth.longestWait) * (0.8 + 0.4 * spread)
         condition = .down(since: since, nextProbe: now + wait)
-        lastFailure = reason
         allowedConnections = 1
         return wait
     }
@@ -62,10 +67,15 @@ package struct UpstreamHealth: Hashable, Sendable {
         return true
     }
 
-    /// A transaction was answered: one more connection may be opened, which doubles them once a round trip.
-    package mutating func answered() {
+    /// A transaction was answered: one more connection may be opened, which doubles them once a round trip. True when that
+    /// ends an outage, as on a connection that was there before it.
+    package mutating func answered(at now: Instant) -> Bool {
+        lastAnswer = now
         failures = 0
+        failingSince = nil
+        if condition != .up { return connected() }
         if allowedConnections < maximumConnections { allowedConnections += 1 }
+        return false
     }
 
     /// A person wants it tried without waiting.

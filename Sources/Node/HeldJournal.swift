@@ -11,10 +11,16 @@ enum Pending: Sendable {
     /// Pieces of a stream are on the disk.
     case piece(StreamID, bytes: UInt64)
     case attempt(ConnectionID, transaction: UInt64)
-    case outcome(MessageKey, OutcomeRecord, Delays, notice: MessageKey?, Ticket?)
-    case command(MessageKey, Command.Verb, CommandRecord, Ticket?)
+    case outcome(MessageKey, OutcomeRecord, Delays, notice: MessageKey?, Asker?)
+    case command(MessageKey, Command.Verb, CommandRecord, Asker?)
     case retired
     case nothing
+}
+
+/// Who waits for a command, and what is answered once its frame is committed.
+struct Asker: Sendable {
+    let ticket: Ticket
+    let answer: CommandAnswer
 }
 
 /// Where the time of a delivery went.

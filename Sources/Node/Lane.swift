@@ -10,6 +10,8 @@ struct Lane: Sendable {
     let upstream: Upstream
     private var first = Deque<JobKey>()
     private var retries = Deque<JobKey>()
+    /// Begun on a used connection that turned out dead: these take a fresh one.
+    private var fresh = Deque<JobKey>()
     /// Connections that may take a transaction, the latest used last.
     var idle: [ConnectionID] = []
     /// Connections whose final dot is out: the next transaction may be pipelined behind it.
@@ -19,36 +21,42 @@ struct Lane: Sendable {
     var busyRetries = 0
     /// Counts the choices, so that with a single slot too retries get at most 7 of 10.
     private var turn = 0
-    /// What its last connection offered.
-    var capabilities: Capabilities?
 
     init(_ upstream: Upstream) { self.upstream = upstream }
 
-    var readyCount: Int { first.count + retries.count }
+    var readyCount: Int { first.count + retries.count + fresh.count }
+    var freshCount: Int { fresh.count }
+    /// What a connection may take that was used before.
+    var reusableCount: Int { first.count + retries.count }
 
     mutating func enqueue(_ job: JobKey, isRetry: Bool) {
         if isRetry { retries.append(job) } else { first.append(job) }
     }
 
+    mutating func enqueueFresh(_ job: JobKey) { fresh.append(job) }
+
     mutating func enqueueFirst(_ job: JobKey, isRetry: Bool) {
         if isRetry { retries.prepend(job) } else { first.prepend(job) }
     }
 
-    mutating func dequeue() -> JobKey? {
+    /// The next one for a connection, of which so many are allowed now.
+    mutating func dequeue(isFresh: Bool, allowed: Int) -> JobKey? {
+        if isFresh, let job = fresh.popFirst() { return job }
         if first.isEmpty { return retries.popFirst() }
         if retries.isEmpty { return first.popFirst() }
         turn = (turn + 1) % 10
-        let slots = max(1, Int(Double(upstream.maximumConnections) * Lane.retryShare))
+        let slots = max(1, Int(Double(allowed) * Lane.retryShare))
         if turn < 7, busyRetries < slots { return retries.popFirst() }
         return first.popFirst()
     }
 
     /// Everything that was ready, in order of the choices that would have been made.
-    mutating func drain() -> [JobKey] { retries.drain() + first.drain() }
+    mutating func drain() -> [JobKey] { fresh.drain() + retries.drain() + first.drain() }
 
     mutating func remove(_ job: JobKey) {
         first.removeAll { $0 == job }
         retries.removeAll { $0 == job }
+        fresh.removeAll { $0 == job }
     }
 }
 
@@ -69,7 +77,7 @@ struct LaneConnection: Sendable {
     let lane: Int
     var isReady = false
     var remote = ""
-    var tls = ""
+    var capabilities = Capabilities()
     var present: Handed?
     /// Pipelined behind the present one's final dot.
     var next: Handed?

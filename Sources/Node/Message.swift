@@ -68,7 +68,7 @@ struct Message: Sendable {
     /// Outcome and command frames that are appended and not committed.
     var uncommitted = 0
     /// A command that waits for the transactions under way to end.
-    var pendingCommand: (ticket: Ticket, command: Command)?
+    var pendingCommand: PendingCommand?
 
     init(
         _ accept: AcceptRecord, in journal: JournalID, frameOffset: UInt64, frame: [UInt8]?, runs: [ContentPiece],
@@ -91,6 +91,9 @@ struct Message: Sendable {
         unfinished = accept.recipients.count
     }
 
+    /// Somebody got it.
+    var isSent: Bool { recipients.contains { $0.state == .finished(.delivered) } }
+
     var content: ContentReference {
         ContentReference(journal: journal, frame: frame, frameOffset: frameOffset, runs: runs)
     }
@@ -110,6 +113,13 @@ struct Message: Sendable {
         }
         return earliest
     }
+}
+
+struct PendingCommand: Sendable {
+    let ticket: Ticket
+    let command: Command
+    /// A final dot that was out before it never got a reply.
+    var wasUnanswered = false
 }
 
 /// Some recipients of one message on one route within one try.
@@ -136,10 +146,15 @@ struct Job: Sendable {
     let begun: WallTime
     var queued: Instant
     var place = Place.unplaced
+    /// A transaction of it was handed out: what is left of it goes before what has not begun.
+    var hasBegun = false
     /// A used connection turned out dead; it may happen once.
     var hadStaleConnection = false
+    var needsFreshConnection = false
     /// The refusal that made it fail over last.
     var refusal: Reply?
+    /// What the last upstream lacked that can't carry it.
+    var lack: Reply?
 }
 
 /// When a message has to be looked at.

@@ -5,15 +5,20 @@ package import SMTP
 /// Taking mail: admission, whole messages, long ones while they arrive.
 extension Node {
     /// Nil: it may accept now. Otherwise the reply that MAIL and the final dot get; always a 4xx.
-    package func admission(at now: Now) -> Reply? {
-        if state == .draining {
-            return Reply(421, 4, 3, 2, "\(configuration.hostname) is shutting down, try again or another server")
-        }
-        guard let current, let journal = journals[current], journal.owner.phase == .active, state == .serving else {
-            if isDiskLow || isDiskFull { return Reply(452, 4, 3, 1, "Disk space is low, try again later") }
+    package func admission(at now: Now) -> Reply? { state == .draining ? drainingReply : room() }
+
+    /// The same for a message whose MAIL was answered: while the node drains it still comes in.
+    private func roomForRest() -> Reply? { hasDrained ? drainingReply : room() }
+
+    private var drainingReply: Reply {
+        Reply(421, 4, 3, 2, "\(configuration.hostname) is shutting down, try again or another server")
+    }
+
+    private func room() -> Reply? {
+        if isDiskLow || isDiskFull { return Reply(452, 4, 3, 1, "Disk space is low, try again later") }
+        guard let current, let journal = journals[current], journal.owner.phase == .active else {
             return Reply(451, 4, 3, 2, "Not accepting mail yet, try again later")
         }
-        if isDiskLow || isDiskFull { return Reply(452, 4, 3, 1, "Disk space is low, try again later") }
         if messages.count >= configuration.maximumQueuedMessages {
             return Reply(452, 4, 3, 1, "Too many messages are queued, try again later")
         }
@@ -26,9 +31,9 @@ extension Node {
     /// The id of the next submission.
     package mutating func allotMessageID(at now: Now) -> MessageID { MessageID(identifiers.next(at: now.wall)) }
 
-    /// Begins a long message; nil when none can be taken now.
+    /// The message that arrives is long; nil when none can be taken now.
     package mutating func beginStream(at now: Now) -> StreamID? {
-        guard admission(at: now) == nil, let current else { return nil }
+        guard roomForRest() == nil, let current else { return nil }
         let stream = StreamID(nextStream)
         nextStream += 1
         streams[stream] = ArrivingStream(journal: current)
@@ -59,7 +64,7 @@ extension Node {
     }
 
     mutating func submitted(_ ticket: Ticket, _ submission: Submission, _ now: Now, _ effects: inout [NodeEffect]) {
-        if let refusal = admission(at: now) {
+        if let refusal = roomForRest() {
             if case .streamed(let stream) = submission.content { streamAborted(stream, now, &effects) }
             effects.append(.answer(ticket, .refused(refusal)))
             return
@@ -149,6 +154,8 @@ extension Node {
     ) {
         guard messages.contains(key) else { return }
         messages[key].isCommitted = true
+        // Cancelled meanwhile: nobody was told that it was taken.
+        guard messages[key].unfinished > 0 else { return }
         counters.accepted += 1
         recent.add(.accepted, at: now.instant)
         counters.acceptTime.record(now.instant - since)

@@ -6,11 +6,19 @@ internal import SMTP
 /// What people ask of messages and upstreams (`queue.md`, 'Commands').
 extension Node {
     mutating func command(_ ticket: Ticket, _ command: Command, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard let key = index[command.message], messages[key].isCommitted, messages[key].unfinished > 0 else {
+        guard let key = index[command.message], messages[key].isCommitted else {
             effects.append(.commandAnswer(ticket, .notFound))
             return
         }
-        guard state == .serving, messages[key].pendingCommand == nil else {
+        // Its last outcome is on its way to the disk.
+        guard messages[key].unfinished > 0 else {
+            effects.append(.commandAnswer(ticket, messages[key].isSent ? .sent : .nothingToDo))
+            return
+        }
+        // Nothing is written to a journal that is not this node's, or not any more.
+        guard state == .serving, journals[messages[key].journal]?.owner.phase == .active,
+            messages[key].pendingCommand == nil
+        else {
             effects.append(.commandAnswer(ticket, .tryAgain))
             return
         }
@@ -18,7 +26,7 @@ extension Node {
         case .retry: effects.append(.commandAnswer(ticket, retryNow(key, now, &effects)))
         case .release: release(key, command, ticket, now, &effects)
         case .hold, .cancel, .bounce:
-            messages[key].pendingCommand = (ticket, command)
+            messages[key].pendingCommand = PendingCommand(ticket: ticket, command: command)
             stopJobs(of: key, now, &effects)
             if messages[key].jobs == 0 { carryOutPending(key, now, &effects) }
         }
@@ -48,7 +56,7 @@ extension Node {
             effects.append(.commandAnswer(ticket, .nothingToDo))
             return
         }
-        append(.release, command, to: held, of: key, ticket, now, &effects)
+        append(.release, command, to: held, of: key, Asker(ticket: ticket, answer: .done), now, &effects)
     }
 
     /// Before the dot a transaction is stopped, after it its outcome is awaited.
@@ -72,27 +80,31 @@ extension Node {
 
     /// All transactions have ended: what was asked is done to what is left.
     mutating func carryOutPending(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard messages.contains(key), let (ticket, command) = messages[key].pendingCommand else { return }
+        guard messages.contains(key), let pending = messages[key].pendingCommand else { return }
+        let command = pending.command
+        let asker = Asker(ticket: pending.ticket, answer: pending.wasUnanswered ? .unanswered : .done)
         messages[key].pendingCommand = nil
         let left = messages[key].recipients.indices.filter { !messages[key].recipients[$0].isFinished }
         guard !left.isEmpty else {
-            effects.append(.commandAnswer(ticket, .sent))
+            effects.append(.commandAnswer(asker.ticket, messages[key].isSent ? .sent : .nothingToDo))
             return
         }
         switch command.verb {
         case .hold:
             let free = left.filter { messages[key].recipients[$0].state != .held }
             guard !free.isEmpty else {
-                effects.append(.commandAnswer(ticket, .nothingToDo))
+                effects.append(.commandAnswer(asker.ticket, pending.wasUnanswered ? .unanswered : .nothingToDo))
                 return
             }
-            append(.hold, command, to: free, of: key, ticket, now, &effects)
-        case .cancel: append(.cancel, command, to: left, of: key, ticket, now, &effects)
+            append(.hold, command, to: free, of: key, asker, now, &effects)
+        case .cancel: append(.cancel, command, to: left, of: key, asker, now, &effects)
         case .bounce:
+            // It stays pending until the outcome is written: the header may have to be read first, and no try may begin.
+            messages[key].pendingCommand = pending
             let reason = command.reason.isEmpty ? "Returned by the postmaster" : command.reason
             finish(
                 Settlement(
-                    message: key, job: nil, verdicts: left.map { (UInt32($0), .givenUp(reason)) }, ticket: ticket),
+                    message: key, job: nil, verdicts: left.map { (UInt32($0), .givenUp(reason)) }, asker: asker),
                 now, &effects)
         case .retry, .release: break
         }
@@ -100,9 +112,8 @@ extension Node {
 
     /// Appends a command's frame; what it says holds in memory at once, so that no try begins meanwhile.
     private mutating func append(
-        _ verb: Command.Verb, _ command: Command, to recipients: [Int], of key: MessageKey, _ ticket: Ticket?,
-        _ now: Now,
-        _ effects: inout [NodeEffect]
+        _ verb: Command.Verb, _ command: Command, to recipients: [Int], of key: MessageKey, _ asker: Asker?,
+        _ now: Now, _ effects: inout [NodeEffect]
     ) {
         let record = CommandRecord(
             message: messages[key].id, recipients: recipients.map { UInt32($0) }, time: now.wall, by: command.by,
@@ -121,7 +132,7 @@ extension Node {
         case .cancel: frame = .cancel(record)
         default: frame = .release(record)
         }
-        append(frame, to: messages[key].journal, then: .command(key, verb, record, ticket), &effects)
+        append(frame, to: messages[key].journal, then: .command(key, verb, record, asker), &effects)
     }
 
     mutating func appendCancel(
@@ -141,7 +152,7 @@ extension Node {
     }
 
     mutating func commandCommitted(
-        _ key: MessageKey, _ verb: Command.Verb, _ record: CommandRecord, _ ticket: Ticket?, _ now: Now,
+        _ key: MessageKey, _ verb: Command.Verb, _ record: CommandRecord, _ asker: Asker?, _ now: Now,
         _ effects: inout [NodeEffect]
     ) {
         messages[key].uncommitted -= 1
@@ -154,7 +165,7 @@ extension Node {
                 effects.append(.note(.result(commandNote(key, Int(recipient), verb, record, now))))
             }
         }
-        if let ticket { effects.append(.commandAnswer(ticket, .done)) }
+        if let asker { effects.append(.commandAnswer(asker.ticket, asker.answer)) }
         if verb == .release, state == .serving { beginTry(key, now, &effects) }
         removeIfFinished(key, now, &effects)
     }

@@ -10,19 +10,35 @@ extension Node {
     /// Gives what is ready to what is free: idle connections first, then new ones, then behind a final dot.
     mutating func pump(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
         guard state == .serving, router.health[lane].isUsable else { return }
-        while lanes[lane].readyCount > 0, let connection = lanes[lane].idle.popLast() {
+        while lanes[lane].reusableCount > 0 || hasUnusedIdle(lane), let connection = lanes[lane].idle.popLast() {
             hand(to: connection, now, &effects)
         }
-        let allowed = min(router.health[lane].allowedConnections, lanes[lane].upstream.maximumConnections)
-        if router.health[lane].mayOpen(at: now.instant) {
+        let allowed = allowedConnections(lane)
+        if router.health[lane].mayOpen(at: now.instant) || lanes[lane].open == 0 {
+            // A used connection makes way for a job that needs a fresh one.
+            while lanes[lane].open >= allowed, lanes[lane].freshCount > lanes[lane].connecting,
+                let used = lanes[lane].idle.first
+            {
+                close(used, now, &effects)
+            }
             while lanes[lane].open < allowed, lanes[lane].connecting < lanes[lane].readyCount {
                 open(lane, now, &effects)
             }
         }
         guard lanes[lane].open >= allowed else { return }
-        while lanes[lane].readyCount > 0, let connection = lanes[lane].pipelinable.popLast() {
+        while lanes[lane].reusableCount > 0, let connection = lanes[lane].pipelinable.popLast() {
             hand(to: connection, now, &effects)
         }
+    }
+
+    private func allowedConnections(_ lane: Int) -> Int {
+        min(router.health[lane].allowedConnections, lanes[lane].upstream.maximumConnections)
+    }
+
+    /// Whether the idle connection whose turn it is was never used, and a job waits for such a one.
+    private func hasUnusedIdle(_ lane: Int) -> Bool {
+        guard lanes[lane].freshCount > 0, let last = lanes[lane].idle.last else { return false }
+        return connection(last)?.used == 0
     }
 
     private mutating func open(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
@@ -36,10 +52,10 @@ extension Node {
     private mutating func hand(to id: ConnectionID, _ now: Now, _ effects: inout [NodeEffect]) {
         guard let connection = connection(id) else { return }
         let lane = connection.lane
-        while let key = lanes[lane].dequeue() {
-            if let lack = lack(of: lane, for: jobs[key].message) {
+        while let key = lanes[lane].dequeue(isFresh: connection.used == 0, allowed: allowedConnections(lane)) {
+            if let lack = lack(of: connection, for: jobs[key].message) {
                 jobs[key].lacking |= 1 << Router.Mask(lane)
-                jobs[key].refusal = lack
+                jobs[key].lack = lack
                 jobs[key].place = .unplaced
                 place(key, now, &effects)
                 continue
@@ -62,6 +78,8 @@ extension Node {
             messages[job.message].recipients[Int(recipient)].upstream = lanes[lane].upstream.name
         }
         jobs[key].place = .running(id)
+        jobs[key].hasBegun = true
+        jobs[key].needsFreshConnection = false
         if job.isRetry { lanes[lane].busyRetries += 1 }
         let handed = LaneConnection.Handed(
             id: transaction, job: key, attempt: attempt, recipients: job.recipients, isRetry: job.isRetry,
@@ -100,8 +118,8 @@ extension Node {
     }
 
     /// What this upstream lacks for this message, as the reply that the sender would get; nil: nothing.
-    private func lack(of lane: Int, for key: MessageKey) -> Reply? {
-        guard let capabilities = lanes[lane].capabilities else { return nil }
+    private func lack(of connection: LaneConnection, for key: MessageKey) -> Reply? {
+        let capabilities = connection.capabilities
         let message = messages[key]
         if message.isInternationalized, !capabilities.smtputf8 {
             return Reply(550, 5, 6, 7, "The next server does not take internationalized mail (SMTPUTF8)")
@@ -109,8 +127,9 @@ extension Node {
         if message.isEightBit, !capabilities.eightBitMIME {
             return Reply(550, 5, 6, 3, "The next server does not take 8-bit mail (8BITMIME)")
         }
-        let limits = [capabilities.sizeLimit, lanes[lane].upstream.maximumMessageSize?.bytes]
-        if let limit = limits.compactMap({ $0 }).min(), message.content.count > limit {
+        let limit = min(
+            capabilities.sizeLimit ?? .max, lanes[connection.lane].upstream.maximumMessageSize?.bytes ?? .max)
+        if limit != .max, message.content.count > limit {
             return Reply(552, 5, 3, 4, "The message is larger than the next server takes (\(limit) bytes)")
         }
         return nil
@@ -118,8 +137,9 @@ extension Node {
 
     /// No upstream of its route can carry it: it is bounced rather than mangled.
     mutating func refuseForLack(_ key: JobKey, _ now: Now, _ effects: inout [NodeEffect]) {
-        let reply = jobs[key].refusal ?? Reply(550, 5, 6, 3, "No next server can take this message")
-        end(key, with: jobs[key].recipients.map { ($0, .failed(reply)) }, attempt: nil, now, &effects)
+        let reply = jobs[key].lack ?? Reply(550, 5, 6, 3, "No next server can take this message")
+        let verdict: Verdict = configuration.softBounce ? .deferred(reply) : .failed(reply)
+        end(key, with: jobs[key].recipients.map { ($0, verdict) }, now, &effects)
     }
 
     // MARK: Connections
@@ -133,39 +153,40 @@ extension Node {
         update(id) {
             $0.isReady = true
             $0.remote = remote
-            $0.tls = tls
+            $0.capabilities = capabilities
             $0.idleSince = now.instant
         }
         lanes[lane].connecting -= 1
-        lanes[lane].capabilities = capabilities
         if state == .draining { return close(id, now, &effects) }
         lanes[lane].idle.append(id)
-        if router.health[lane].connected() {
-            effects.append(.note(.upstreamUp(lanes[lane].upstream.name)))
-            for key in takeWaiting(for: lane) {
-                jobs[key].queued = now.instant
-                place(key, now, &effects)
-            }
-        }
+        if router.health[lane].connected() { cameBack(lane, now, &effects) }
         pump(lane, now, &effects)
+    }
+
+    /// What waited for this upstream goes its way, oldest first.
+    mutating func cameBack(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
+        effects.append(.note(.upstreamUp(lanes[lane].upstream.name)))
+        for key in takeWaiting(for: lane) {
+            jobs[key].queued = now.instant
+            place(key, now, &effects)
+        }
     }
 
     mutating func connectionFailed(
         _ id: ConnectionID, _ failure: UpstreamFailure, _ now: Now, _ effects: inout [NodeEffect]
     ) {
         guard let connection = connection(id) else { return }
+        let lane = connection.lane
         remove(id)
-        lanesFailed(connection.lane, failure.description, now, &effects)
-    }
-
-    /// An upstream turned a connection away, or the relay itself: it is down unless other connections to it work.
-    private mutating func lanesFailed(_ lane: Int, _ reason: String, _ now: Now, _ effects: inout [NodeEffect]) {
+        // With connections that work it only wants no more of them, if it said so or has answered on one meanwhile. One
+        // that silently refuses may be gone, and those connections hang: their jobs' successors go elsewhere.
         let working = lanes[lane].open - lanes[lane].connecting
-        if working > 0 {
+        let isAlive = failure.reply != nil || router.health[lane].lastAnswer.map { $0 >= connection.idleSince } ?? false
+        if working > 0, isAlive, router.health[lane].condition == .up {
             router.health[lane].refusedMore(than: working, at: now.instant)
-            return
+        } else {
+            takeDown(lane, failure.description, now, &effects)
         }
-        takeDown(lane, reason, now, &effects)
     }
 
     mutating func takeDown(_ lane: Int, _ reason: String, _ now: Now, _ effects: inout [NodeEffect]) {
@@ -246,7 +267,7 @@ extension Node {
         guard let connection = connection(id), connection.present?.isDotSent == false else { return }
         let lane = connection.lane
         update(id) { $0.present?.isDotSent = true }
-        guard connection.next == nil, lanes[lane].capabilities?.pipelining == true, lanes[lane].upstream.pipelining,
+        guard connection.next == nil, connection.capabilities.pipelining, lanes[lane].upstream.pipelining,
             connection.used < lanes[lane].upstream.maximumMessagesPerConnection
         else { return }
         lanes[lane].pipelinable.append(id)
@@ -260,6 +281,11 @@ extension Node {
     ) {
         guard let before = connection(id), let present = before.present else { return }
         let lane = before.lane
+        if let next = before.next, result.id == next.id {
+            // Stopped before any of it was written: the present one goes on.
+            update(id) { $0.next = nil }
+            return settle(next, before, results: result.recipients, isStale: result.staleConnection, now, &effects)
+        }
         guard result.id == present.id else { return }
         if result.connectionUsable {
             update(id) {

@@ -143,6 +143,8 @@ extension Node {
         if upcoming == id, journals[id]?.owner.phase == .claiming {
             journals[id] = nil
             upcoming = nil
+            // Without a journal for new mail what is queued is delivered all the same: only that makes room.
+            if state == .starting { state = .serving }
         }
         noteDiskLow(&effects)
     }

@@ -18,25 +18,36 @@ extension Node {
         guard jobs.contains(handed.job) else { return }
         let key = jobs[handed.job].message
         let isStopping = messages[key].pendingCommand != nil
-        if isStale && jobs[handed.job].hadStaleConnection == false { jobs[handed.job].hadStaleConnection = true }
+        // Once: a second dead connection is as good as a refusal.
+        let isStale = isStale && !jobs[handed.job].hadStaleConnection
+        if isStale {
+            jobs[handed.job].hadStaleConnection = true
+            jobs[handed.job].needsFreshConnection = true
+        }
         var settlement = Settlement(
             message: key, job: handed.job, attempt: handed.attempt, upstream: lanes[lane].upstream.name,
             remote: connection.remote, verdicts: [])
         settlement.delays = Delays(queued: handed.began - handed.queued, transaction: now.instant - handed.began)
         var refused: [(recipient: UInt32, verdict: Verdict)] = []
-        var speaksOfUpstream: Reply?
+        var speaksOfUpstream: (stage: Stage, reply: Reply)?
+        var isAnswered = false
         for (recipient, result) in zip(handed.recipients, results) {
             switch result.outcome {
-            case .delivered(let reply): settlement.verdicts.append((recipient, .delivered(reply)))
+            case .delivered(let reply):
+                isAnswered = true
+                settlement.verdicts.append((recipient, .delivered(reply)))
             case .unanswered(let reason): settlement.verdicts.append((recipient, .unanswered(reason)))
-            case .failed(let reply) where result.stage == .mail && reply.speaksOfUpstream(at: .mail):
-                speaksOfUpstream = reply
+            case .failed(let reply) where reply.speaksOfUpstream(at: result.stage):
+                speaksOfUpstream = (result.stage, reply)
                 settlement.verdicts.append((recipient, .notSent(reply, "")))
                 settlement.continuing.append(recipient)
             case .failed(let reply):
+                isAnswered = true
                 settlement.verdicts.append((recipient, configuration.softBounce ? .deferred(reply) : .failed(reply)))
             case .deferred(let reply) where result.stage == .mail: refused.append((recipient, .deferred(reply)))
-            case .deferred(let reply): settlement.verdicts.append((recipient, .deferred(reply)))
+            case .deferred(let reply):
+                isAnswered = true
+                settlement.verdicts.append((recipient, .deferred(reply)))
             case .notSent(.tooManyRecipients, let reply):
                 settlement.verdicts.append((recipient, .notSent(reply, "too many recipients for one transaction")))
                 settlement.continuing.append(recipient)
@@ -49,10 +60,10 @@ extension Node {
             }
         }
         decideFailover(refused, lane, handed.job, isStopping: isStopping, &settlement)
-        if let speaksOfUpstream {
-            takeDown(lane, "MAIL: \(speaksOfUpstream)", now, &effects)
-        } else if refused.isEmpty && !isStale {
-            router.health[lane].answered()
+        if let (stage, reply) = speaksOfUpstream {
+            takeDown(lane, "\(stage): \(reply)", now, &effects)
+        } else if isAnswered, router.health[lane].answered(at: now.instant) {
+            cameBack(lane, now, &effects)
         }
         finish(settlement, now, &effects)
     }
@@ -80,8 +91,7 @@ extension Node {
 
     /// Ends a job without a transaction.
     mutating func end(
-        _ key: JobKey, with verdicts: [(recipient: UInt32, verdict: Verdict)], attempt: UInt32?, _ now: Now,
-        _ effects: inout [NodeEffect]
+        _ key: JobKey, with verdicts: [(recipient: UInt32, verdict: Verdict)], _ now: Now, _ effects: inout [NodeEffect]
     ) {
         var settlement = Settlement(message: jobs[key].message, job: key, verdicts: verdicts)
         for (recipient, verdict) in verdicts {
@@ -96,7 +106,8 @@ extension Node {
     mutating func finish(_ settlement: Settlement, _ now: Now, _ effects: inout [NodeEffect]) {
         var settlement = settlement
         expireLate(&settlement, now)
-        guard needsNotice(settlement, now) else { return write(settlement, header: [], now, &effects) }
+        settlement.isLate = isWarningDue(settlement.message, now)
+        guard needsNotice(settlement) else { return write(settlement, header: [], now, &effects) }
         let content = messages[settlement.message].content
         if let frame = content.frame, let run = content.runs.first, run.offset >= content.frameOffset,
             run.offset - content.frameOffset + UInt64(run.count) <= UInt64(frame.count)
@@ -119,25 +130,27 @@ extension Node {
         }
     }
 
-    private func expireLate(_ settlement: inout Settlement, _ now: Now) {
+    private mutating func expireLate(_ settlement: inout Settlement, _ now: Now) {
         guard let job = settlement.job, isPastLifetime(settlement.message, begun: jobs[job].begun, now) else { return }
         for position in settlement.verdicts.indices {
-            if case .deferred(let reply) = settlement.verdicts[position].verdict {
-                settlement.verdicts[position].verdict = .expired(reply)
+            switch settlement.verdicts[position].verdict {
+            case .deferred(let reply): settlement.verdicts[position].verdict = .expired(reply)
+            case .unanswered(let reason) where configuration.uncertain == .resend:
+                settlement.verdicts[position].verdict = .expired(Reply(451, 4, 4, 2, reason))
+                messages[settlement.message].isUncertain = true
+            default: break
             }
         }
     }
 
-    private func needsNotice(_ settlement: Settlement, _ now: Now) -> Bool {
+    private func needsNotice(_ settlement: Settlement) -> Bool {
         guard configuration.bounces.send, messages[settlement.message].reversePath != nil else { return false }
-        return settlement.verdicts.contains { isWorthTelling($0.verdict, settlement.message, now) }
-    }
-
-    private func isWorthTelling(_ verdict: Verdict, _ key: MessageKey, _ now: Now) -> Bool {
-        switch verdict {
-        case .failed, .expired, .givenUp: true
-        case .deferred, .stillWaiting: isWarningDue(key, now)
-        case .delivered, .unanswered, .notSent: false
+        return settlement.verdicts.contains {
+            switch $0.verdict {
+            case .failed, .expired, .givenUp: true
+            case .deferred, .stillWaiting: settlement.isLate
+            case .delivered, .unanswered, .notSent: false
+            }
         }
     }
 
@@ -151,7 +164,7 @@ extension Node {
             let chunk = rest.prefix(Settlement.recipientsPerOutcome)
             rest = rest.dropFirst(chunk.count)
             writeOutcome(
-                settlement, chunk, wait: wait, header: header, ticket: rest.isEmpty ? settlement.ticket : nil, now,
+                settlement, chunk, wait: wait, header: header, asker: rest.isEmpty ? settlement.asker : nil, now,
                 &effects)
         }
         goOn(settlement, now, &effects)
@@ -159,10 +172,10 @@ extension Node {
 
     private mutating func writeOutcome(
         _ settlement: Settlement, _ chunk: ArraySlice<(recipient: UInt32, verdict: Verdict)>, wait: Duration,
-        header: [UInt8], ticket: Ticket?, _ now: Now, _ effects: inout [NodeEffect]
+        header: [UInt8], asker: Asker?, _ now: Now, _ effects: inout [NodeEffect]
     ) {
         let key = settlement.message
-        let report = report(on: chunk, of: key, remote: settlement.remote, header: header, now)
+        let report = report(on: chunk, settlement, header: header, now)
         var record = OutcomeRecord(
             message: messages[key].id, attempt: settlement.attempt, time: now.wall, upstream: settlement.upstream,
             remote: settlement.remote, results: [])
@@ -189,7 +202,7 @@ extension Node {
             noticeKey = inserted
         }
         _ = appendEncoded(
-            bytes, to: journal, then: .outcome(key, record, settlement.delays, notice: noticeKey, ticket), &effects)
+            bytes, to: journal, then: .outcome(key, record, settlement.delays, notice: noticeKey, asker), &effects)
     }
 
     /// What the verdict means for the recipient, in memory and in the frame.
@@ -211,14 +224,16 @@ extension Node {
         case .deferred:
             result.due = now.wall + wait
             messages[key].recipients[recipient].state = .waiting(until: now.instant + wait)
-        case .unanswered where configuration.uncertain == .hold:
-            result.isHeld = true
-            messages[key].isUncertain = true
-            messages[key].recipients[recipient].state = .held
         case .unanswered:
-            result.due = now.wall + wait
             messages[key].isUncertain = true
-            messages[key].recipients[recipient].state = .waiting(until: now.instant + wait)
+            messages[key].pendingCommand?.wasUnanswered = true
+            if configuration.uncertain == .hold {
+                result.isHeld = true
+                messages[key].recipients[recipient].state = .held
+            } else {
+                result.due = now.wall + wait
+                messages[key].recipients[recipient].state = .waiting(until: now.instant + wait)
+            }
         case .notSent, .stillWaiting:
             // The try goes on: after a crash it is begun anew, and is no further try.
             result.due = now.wall
@@ -235,6 +250,8 @@ extension Node {
     private mutating func goOn(_ settlement: Settlement, _ now: Now, _ effects: inout [NodeEffect]) {
         let key = settlement.message
         guard let job = settlement.job else {
+            // A person's 'bounce': until now no try could begin.
+            messages[key].pendingCommand = nil
             schedule(key)
             return
         }
@@ -262,14 +279,13 @@ extension Node {
     // MARK: Committed
 
     mutating func outcomeCommitted(
-        _ key: MessageKey, _ record: OutcomeRecord, _ delays: Delays, notice: MessageKey?, _ ticket: Ticket?,
-        _ now: Now,
-        _ effects: inout [NodeEffect]
+        _ key: MessageKey, _ record: OutcomeRecord, _ delays: Delays, notice: MessageKey?, _ asker: Asker?,
+        _ now: Now, _ effects: inout [NodeEffect]
     ) {
         messages[key].uncommitted -= 1
         let lane = lanes.firstIndex { $0.upstream.name == record.upstream }
         for result in record.results { note(result, of: key, record, delays, lane, now, &effects) }
-        if let ticket { effects.append(.commandAnswer(ticket, .done)) }
+        if let asker { effects.append(.commandAnswer(asker.ticket, asker.answer)) }
         if let notice { acceptCommitted(notice, since: now.instant, now, &effects) }
         removeIfFinished(key, now, &effects)
     }

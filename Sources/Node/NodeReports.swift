@@ -6,14 +6,15 @@ internal import SMTP
 extension Node {
     /// The report on what these verdicts mean to the sender; nil when there is nobody to tell, or nothing.
     mutating func report(
-        on verdicts: ArraySlice<(recipient: UInt32, verdict: Verdict)>, of key: MessageKey, remote: String,
-        header: [UInt8], _ now: Now
+        on verdicts: ArraySlice<(recipient: UInt32, verdict: Verdict)>, _ settlement: Settlement, header: [UInt8],
+        _ now: Now
     ) -> AcceptRecord? {
+        let key = settlement.message
+        let remote = settlement.remote
         let message = messages[key]
         guard configuration.bounces.send, let sender = message.reversePath else { return nil }
         var failures: [DeliveryReport.Recipient] = []
         var delays: [DeliveryReport.Recipient] = []
-        let isLate = isWarningDue(key, now)
         let host = remote.isEmpty ? nil : String(remote.prefix { $0 != "[" && $0 != ":" })
         for (recipient, verdict) in verdicts {
             let address = message.recipients[Int(recipient)].address
@@ -25,17 +26,17 @@ extension Node {
             case .failed: failures.append(told(.refused))
             case .expired: failures.append(told(.expired))
             case .givenUp(let reason): failures.append(told(.givenUp(reason)))
-            case .deferred, .stillWaiting: if isLate { delays.append(told(.delayed)) }
+            case .deferred, .stillWaiting: if settlement.isLate { delays.append(told(.delayed)) }
             case .delivered, .unanswered, .notSent: break
             }
         }
-        if !delays.isEmpty { messages[key].hasWarned = true }
         let kind: DeliveryReport.Kind
         let told: [DeliveryReport.Recipient]
         if !failures.isEmpty {
             (kind, told) = (.failure, failures)
         } else if !delays.isEmpty {
             (kind, told) = (.delay(until: message.accepted + lifetime(key)), delays)
+            messages[key].hasWarned = true
         } else {
             return nil
         }

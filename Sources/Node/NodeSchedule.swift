@@ -60,22 +60,26 @@ extension Node {
         let job = jobs[key]
         let isNullSender = messages[job.message].reversePath == nil
         switch router.choose(
-            route: job.route, excluding: job.tried | job.lacking, isNullSender: isNullSender, at: now.instant)
+            route: job.route, excluding: job.tried | job.lacking, isNullSender: isNullSender)
         {
         case .upstream(let lane):
             jobs[key].place = .ready(upstream: lane)
-            lanes[lane].enqueue(key, isRetry: job.isRetry)
+            if job.needsFreshConnection {
+                lanes[lane].enqueueFresh(key)
+            } else if job.hasBegun {
+                lanes[lane].enqueueFirst(key, isRetry: job.isRetry)
+            } else {
+                lanes[lane].enqueue(key, isRetry: job.isRetry)
+            }
             pump(lane, now, &effects)
         case .noneUsable where job.tried == 0:
             wait(key)
-        case .exhausted where job.tried == 0 && job.lacking == 0:
-            // Null senders that no upstream takes: configuration may change, and mail waits for it.
-            wait(key)
-        case .exhausted where job.tried == 0:
+        case .exhausted where job.tried == 0 && job.lacking != 0:
             refuseForLack(key, now, &effects)
         case .noneUsable, .exhausted:
-            let reply = job.refusal ?? Reply(451, 4, 4, 1, "No upstream took it")
-            end(key, with: job.recipients.map { ($0, .deferred(reply)) }, attempt: nil, now, &effects)
+            // Without a refusal it is the configuration that has no way for it, which may change before its lifetime ends.
+            let reply = job.refusal ?? Reply(451, 4, 4, 4, "No upstream of its route takes it")
+            end(key, with: job.recipients.map { ($0, .deferred(reply)) }, now, &effects)
         }
     }
 
@@ -90,25 +94,27 @@ extension Node {
     }
 
     func lanes(of key: JobKey) -> [Int] {
-        let mask = router.mask(route: jobs[key].route) & ~(jobs[key].tried | jobs[key].lacking)
+        let isNullSender = messages[jobs[key].message].reversePath == nil
+        let mask =
+            router.mask(route: jobs[key].route, isNullSender: isNullSender) & ~(jobs[key].tried | jobs[key].lacking)
         return lanes.indices.filter { mask & (1 << Router.Mask($0)) != 0 }
     }
 
     /// Takes the jobs that this upstream would get out of the waiting room, oldest message first.
     mutating func takeWaiting(for lane: Int) -> [JobKey] {
         guard waitingFor[lane] > 0 else { return [] }
-        var taken: [JobKey] = []
+        var taken: [(id: MessageID, key: JobKey)] = []
         for key in waiting.drain() {
             guard jobs.contains(key), jobs[key].place == .waitingForUpstream else { continue }
             if lanes(of: key).contains(lane) {
                 for lane in lanes(of: key) { waitingFor[lane] -= 1 }
                 jobs[key].place = .unplaced
-                taken.append(key)
+                taken.append((messages[jobs[key].message].id, key))
             } else {
                 waiting.append(key)
             }
         }
-        return taken.sorted { messages[jobs[$0].message].id < messages[jobs[$1].message].id }
+        return taken.sorted { $0.id < $1.id }.map(\.key)
     }
 
     /// Removes one job from wherever it waits; false when a connection has it.
@@ -144,9 +150,8 @@ extension Node {
             _ = withdraw(key)
             let reply = Reply(451, 4, 4, 1, "No upstream could be reached: \(lanes[lane].upstream.name): \(reason)")
             end(
-                key, with: jobs[key].recipients.map { ($0, isOver ? .expired(reply) : .stillWaiting(reply)) },
-                attempt: nil,
-                now, &effects)
+                key, with: jobs[key].recipients.map { ($0, isOver ? .expired(reply) : .stillWaiting(reply)) }, now,
+                &effects)
         }
     }
 

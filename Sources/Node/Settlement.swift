@@ -30,8 +30,10 @@ struct Settlement: Sendable {
     var verdicts: [(recipient: UInt32, verdict: Verdict)]
     var continuing: [UInt32] = []
     var delays = Delays()
+    /// A delay warning is due, for those that are not finished by it.
+    var isLate = false
     /// Who asked, for a person's command.
-    var ticket: Ticket?
+    var asker: Asker?
 
     /// Recipients that one outcome frame speaks of: replies and the bounce that they cause fit a frame.
     static let recipientsPerOutcome = 100

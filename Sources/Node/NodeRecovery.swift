@@ -87,7 +87,9 @@ extension Node {
         for (id, found) in recovery.journals.sorted(by: { $0.key < $1.key }) {
             dropFinished(in: id)
             if found.isRetired {
-                // It was finished before the end of the process; only its deletion is left.
+                // It was finished before the end of the process, whatever a gap hides; only its deletion is left.
+                for key in journals[id]?.recovered ?? [] where messages.contains(key) { forget(key) }
+                journals[id]?.recovered = []
                 effects.append(.deleteJournal(id))
             } else if found.isTorn {
                 journals[id]?.isSealed = true

@@ -121,7 +121,11 @@ package final class Simulation {
         }
         totals.simulated = scheduler.now - Instant(nanoseconds: 3_600_000_000_000)
         guard violation == nil, !isQuiet else { return }
-        let stuck = books.unfinished.filter { books.messages[$0]?.isHeld == false }
+        if node == nil { return fail("no process runs \(when)") }
+        if let (ticket, id) = submissions.min(by: { $0.key.number < $1.key.number }) {
+            return fail("the client of \(id.short), ticket \(ticket.number), has no answer \(when)")
+        }
+        let stuck = books.order.filter { isMoving($0) }
         let states = stuck.prefix(5).map { id in
             "\(id.short) \(node?.message(id, at: now).map { "\($0.state)" } ?? "unknown to the node")"
         }
@@ -138,12 +142,14 @@ package final class Simulation {
 
     /// Nothing is left to do but for what is held.
     private var isQuiet: Bool {
-        node != nil && disk.isIdle && submissions.isEmpty
-            && books.order.allSatisfy { id in
-                guard let message = books.messages[id] else { return true }
-                if message.isPromised, !message.isDamaged { return message.isFinished || message.isHeld }
-                return node?.message(id, at: now)?.hasHeld ?? true
-            }
+        node != nil && disk.isIdle && submissions.isEmpty && books.order.allSatisfy { !isMoving($0) }
+    }
+
+    /// Something has to become of it yet, without anybody's help.
+    private func isMoving(_ id: MessageID) -> Bool {
+        guard let message = books.messages[id] else { return false }
+        if message.isPromised, !message.isDamaged { return !message.isFinished && !message.isHeld }
+        return node?.message(id, at: now)?.hasHeld == false
     }
 
     // MARK: Steps

@@ -1,0 +1,36 @@
+/// One guard of `protocol.md` left out, to see that the simulator notices. Nothing but its tests ever sets one: a node's
+/// settings hold none, and there is no option, file or message that could add one.
+///
+/// The raw values are the names in the model checker's list, so that the two tables can be read side by side.
+package enum Mutation: String, Hashable, Sendable, CaseIterable {
+    case promiseUnsynced = "promise-unsynced"
+    case ownPromiseUnsynced = "own-promise-unsynced"
+    case appendPromiseUnsynced = "append-promise-unsynced"
+    case noBootWait = "no-boot-wait"
+    case commitAnyEpoch = "commit-any-epoch"
+    case appendNoEpoch = "append-no-epoch"
+    case bestIgnored = "best-ignored"
+    case bestByLength = "best-by-length"
+    case ownSyncAssumed = "own-sync-assumed"
+    case acknowledgeUnsynced = "ack-unsynced"
+    case epochTwice = "epoch-twice"
+    case grantWhileOwnLease = "grant-while-own-lease"
+    case fastRestartAnyone = "fast-restart-anyone"
+    case countFromReceipt = "count-from-receipt"
+    case previousOffsetOnly = "prev-offset-only"
+    case cutAlways = "cut-always"
+    case durableFileEnd = "durable-file-end"
+    case oldAcknowledgements = "old-acks"
+    case minorityClaim = "minority-claim"
+    case probeAsGrant = "probe-as-grant"
+    case fetchUnfenced = "fetch-unfenced"
+    case fetchUnchecked = "fetch-unchecked"
+    case releaseStillCounts = "release-still-counts"
+    case releaseAnySender = "release-any-sender"
+    case retiredForgotten = "retired-forgotten"
+    case damagedVotes = "damaged-votes"
+    case repairToCommitted = "repair-to-committed"
+    case knockUntied = "knock-untied"
+    /// A closed connection alone proves death (the model's `eof-any-connection` and its kin).
+    case endWithoutKnock = "eof-without-knock"
+}

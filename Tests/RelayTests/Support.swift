@@ -20,6 +20,8 @@ final class TemporaryDirectory: Sendable {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 }
 
+let loopback = SocketAddress.ip(.v4(0x7f00_0001), port: 0)
+
 func soon(_ seconds: Int = 30) -> Instant { Clock.instant() + .seconds(seconds) }
 
 struct TestFailure: Error, CustomStringConvertible {
@@ -36,7 +38,7 @@ extension Configuration {
         configuration.node.minimumFree = ByteCount.mebibytes(1)
         configuration.smtp.hostname = "relay.test"
         configuration.smtp.postmaster = "ops@example.net"
-        configuration.smtp.relayFrom = [AddressRange("127.0.0.0/8")!]
+        configuration.smtp.relayFrom = [AddressRange("127.0.0.0/8")].compactMap { $0 }
         configuration.smtp.listeners = [Listener(address: HostPort(host: "127.0.0.1", port: 0))]
         configuration.upstreams = upstreams.enumerated().map { index, address in
             var upstream = Upstream(name: "up\(index)", addresses: [address.description])

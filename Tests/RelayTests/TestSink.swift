@@ -43,7 +43,7 @@ final class TestSink: Sendable {
         let bound = Mutex<SocketAddress?>(nil)
         let listening = Mutex<(@Sendable (TestSink) -> Void)?>(nil)
         await loop.spawn { [loop] _ in
-            guard let listener = try? Listener(address: wanted ?? SocketAddress("127.0.0.1:0")!, on: loop) else {
+            guard let listener = try? Listener(address: wanted ?? loopback, on: loop) else {
                 return
             }
             bound.withLock { $0 = listener.boundAddress }

@@ -90,11 +90,9 @@ private struct Extract {
         var record = frame.record
         switch record {
         case .accept(var accept):
-            accept.prefix = []
             accept.content = .inline([])
             record = .accept(accept)
         case .outcome(var outcome):
-            outcome.notice?.prefix = []
             outcome.notice?.content = .inline([])
             record = .outcome(outcome)
         case .body, .abort, .unknown: return

@@ -26,6 +26,9 @@ package final class NodeRunner: Sendable {
         package init() {}
     }
 
+    /// How long a draining node waits for clients to end their transactions, which it answers with 421.
+    private static let patience = Duration.seconds(5)
+
     package let loop: Loop
     package let handle: RelayHandle
     let disk: DiskThread
@@ -118,6 +121,7 @@ package final class NodeRunner: Sendable {
             }
             handle.server.drain()
             await handle.host.drain()
+            await handle.server.untilEmpty(within: NodeRunner.patience)
             loop.cancel(timer)
             handle.server.closeAll()
             handle.deliveries.breakOffAll()
@@ -148,6 +152,7 @@ package final class NodeRunner: Sendable {
         loop.stop()
         for worker in workers { worker.stop() }
         log.stop()
+        directory.unlock()
     }
 }
 

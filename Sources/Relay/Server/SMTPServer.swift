@@ -19,6 +19,7 @@ package final class SMTPServer: @unchecked Sendable {
     private(set) var refusals: [RefusalKey: UInt64] = [:]
     private var listeners: [Listener] = []
     private var sessions: [ObjectIdentifier: SMTPSession] = [:]
+    private var emptyWaiter: UnsafeContinuation<Void, Never>?
     private var perAddress: [IPAddress: Int] = [:]
 
     init(host: NodeHost, settings: Configuration.SMTP, tls: TLSServerContext?) {
@@ -67,6 +68,7 @@ package final class SMTPServer: @unchecked Sendable {
             let left = (perAddress[address] ?? 1) - 1
             perAddress[address] = left > 0 ? left : nil
         }
+        if sessions.isEmpty { wakeEmptyWaiter() }
     }
 
     private func refusal(for address: IPAddress?) -> Reply? {
@@ -99,6 +101,20 @@ package final class SMTPServer: @unchecked Sendable {
         isDraining = true
         for listener in listeners { listener.close() }
         for session in sessions.values { session.endIfIdle(.shuttingDown) }
+    }
+
+    /// Waits until the last session has ended.
+    func untilEmpty(within limit: Duration) async {
+        guard !sessions.isEmpty else { return }
+        let timer = host.loop.timer(at: Clock.instant() + limit) { [weak self] in self?.wakeEmptyWaiter() }
+        await withUnsafeContinuation { emptyWaiter = $0 }
+        host.loop.cancel(timer)
+    }
+
+    private func wakeEmptyWaiter() {
+        let continuation = emptyWaiter
+        emptyWaiter = nil
+        continuation?.resume()
     }
 
     /// Breaks off what is left.

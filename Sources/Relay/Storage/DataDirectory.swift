@@ -112,6 +112,9 @@ package final class DataDirectory: Sendable {
         return next
     }
 
+    /// Lets another process have it.
+    func unlock() { flock(lock.descriptor, LOCK_UN) }
+
     /// The journals here, oldest first.
     package func journals() throws(FileError) -> [JournalID] {
         try directoryEntries(journalsPath).compactMap { name in

@@ -14,7 +14,7 @@ struct JournalRecovery {
         var length: UInt64
     }
 
-    func run(into node: inout Node, onDamage: (String) -> Void = { _ in }) throws -> [Found] {
+    func run(into node: inout Node) throws -> [Found] {
         var found: [Found] = []
         for journal in try directory.journals() {
             let file = try OpenFile(directory.journalPath(journal), .readWrite)
@@ -27,7 +27,6 @@ struct JournalRecovery {
                 read: { offset, count in try file.read(at: offset, count: count) },
                 frame: { node.recover(frame: $0, of: journal) })
             node.recovered(journal: journal, scan: result)
-            if let damage = result.damage { onDamage("journal \(journal): \(damage)") }
             found.append(Found(journal: journal, file: file, length: length))
         }
         return found

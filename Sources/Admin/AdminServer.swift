@@ -1,0 +1,51 @@
+package import Relay
+
+/// The whole admin API of one node: the Unix socket in its data directory and, where configured, TCP and health.
+package struct AdminServer: Sendable {
+    package let local: HTTPServer
+    package let remote: HTTPServer?
+    package let health: HTTPServer?
+
+    /// Listens at once. Call it when the data directory is locked.
+    package init(_ configuration: Configuration, source: any NodeSource) async throws(AdminError) {
+        var started: [HTTPServer] = []
+        do throws(AdminError) {
+            let unix = try HTTPListener.unix(configuration.adminSocketPath)
+            local = try HTTPServer(unix, AdminAPI(source, scope: .local))
+            started.append(local)
+            if let listen = configuration.admin.listen {
+                let token = try AdminServer.token(configuration)
+                let tcp = try HTTPListener.tcp(listen, name: "admin.listen")
+                let server = try HTTPServer(tcp, AdminAPI(source, scope: .remote(token: token)))
+                remote = server
+                started.append(server)
+            } else {
+                remote = nil
+            }
+            if let listen = configuration.health.listen {
+                let tcp = try HTTPListener.tcp(listen, name: "health.listen")
+                health = try HTTPServer(tcp, AdminAPI(source, scope: .health))
+            } else {
+                health = nil
+            }
+        } catch {
+            for server in started { await server.stop() }
+            throw error
+        }
+    }
+
+    private static func token(_ configuration: Configuration) throws(AdminError) -> Token {
+        do throws(SecretFile.Refusal) {
+            return Token(try SecretFile.read(configuration.admin.tokenFile ?? ""))
+        } catch {
+            throw AdminError(text: "admin.tokenFile: \(error.text)")
+        }
+    }
+
+    /// Answers what is under way, then closes all sockets.
+    package func stop() async {
+        await local.stop()
+        await remote?.stop()
+        await health?.stop()
+    }
+}

@@ -1,0 +1,152 @@
+internal import Node
+internal import Primitives
+
+/// The Prometheus text format (0.0.4). Only this node's own figures, so that `sum()` over nodes is right; never a recipient,
+/// a domain or an id as a label. Names are stable.
+struct Metrics {
+    private var text = ""
+
+    static func render(_ status: NodeStatus, _ facts: NodeFacts) -> String {
+        var metrics = Metrics()
+        metrics.messages(status, facts)
+        metrics.queue(status)
+        metrics.times(status, facts)
+        metrics.upstreams(status)
+        metrics.machine(status, facts)
+        return metrics.text
+    }
+
+    private mutating func messages(_ status: NodeStatus, _ facts: NodeFacts) {
+        header("baton_messages_accepted_total", "counter", "Messages answered with 250 since the process began.")
+        sample("baton_messages_accepted_total", [], Double(status.counters.accepted))
+        header("baton_smtp_refusals_total", "counter", "Commands and messages of clients refused, by code and reason.")
+        for (key, count) in facts.refusals.sorted(by: { ($0.key.code, $0.key.reason) < ($1.key.code, $1.key.reason) }) {
+            sample("baton_smtp_refusals_total", [("code", String(key.code)), ("reason", key.reason)], Double(count))
+        }
+        header("baton_results_total", "counter", "Results of recipients, by upstream and status.")
+        let results = status.counters.results.sorted {
+            ($0.key.upstream, $0.key.status) < ($1.key.upstream, $1.key.status)
+        }
+        for (key, count) in results {
+            sample("baton_results_total", [("upstream", key.upstream), ("status", key.status)], Double(count))
+        }
+        header("baton_takeovers_total", "counter", "Journals claimed, at each start and from other nodes.")
+        sample("baton_takeovers_total", [], Double(status.counters.takeovers))
+        header(
+            "baton_uncertain_total", "counter", "Recipients that may have been delivered without a recorded outcome.")
+        sample("baton_uncertain_total", [], Double(status.counters.uncertain))
+        header("baton_bounces_dropped_total", "counter", "Bounces given up because nobody would take them.")
+        sample("baton_bounces_dropped_total", [], Double(status.counters.bouncesDropped))
+    }
+
+    private mutating func queue(_ status: NodeStatus) {
+        let queue = status.queue
+        header("baton_queue_messages", "gauge", "Unfinished messages by state.")
+        let states = [
+            ("due", queue.due), ("sending", queue.sending), ("retrying", queue.retrying),
+            ("waiting_for_upstream", queue.waitingForUpstream), ("held", queue.held),
+        ]
+        for (state, count) in states { sample("baton_queue_messages", [("state", state)], Double(count)) }
+        header("baton_queue_bytes", "gauge", "Bytes of unfinished messages.")
+        sample("baton_queue_bytes", [], Double(queue.bytes.bytes))
+        header(
+            "baton_queue_oldest_seconds", "gauge",
+            "Age of the oldest message (any) and how long the longest due waits (due).")
+        let oldest = queue.oldest.map { max(0, (status.time - $0.accepted).inSeconds) } ?? 0
+        sample("baton_queue_oldest_seconds", [("state", "any")], oldest)
+        sample("baton_queue_oldest_seconds", [("state", "due")], queue.oldestDue?.inSeconds ?? 0)
+    }
+
+    private mutating func times(_ status: NodeStatus, _ facts: NodeFacts) {
+        histogram("baton_accept_seconds", "From a message's last byte to its 250.", status.counters.acceptTime)
+        histogram("baton_sync_seconds", "Time of each write and sync of the disk.", facts.syncTime)
+        histogram("baton_time_to_send_seconds", "From acceptance to an upstream's 250.", status.counters.timeToSend)
+    }
+
+    private mutating func upstreams(_ status: NodeStatus) {
+        header("baton_upstream_up", "gauge", "Whether an upstream takes mail.")
+        for upstream in status.upstreams {
+            let isUp = upstream.state == .up || upstream.state == .ramping
+            sample("baton_upstream_up", [("upstream", upstream.name)], isUp ? 1 : 0)
+        }
+        header("baton_upstream_connections", "gauge", "Open connections to an upstream.")
+        for upstream in status.upstreams {
+            sample("baton_upstream_connections", [("upstream", upstream.name)], Double(upstream.connections))
+        }
+        header("baton_upstream_limit_used_ratio", "gauge", "Share of an upstream's connection limit in use.")
+        for upstream in status.upstreams {
+            let share = Double(upstream.connections) / Double(max(1, upstream.maximumConnections))
+            sample("baton_upstream_limit_used_ratio", [("upstream", upstream.name)], share)
+        }
+    }
+
+    private mutating func machine(_ status: NodeStatus, _ facts: NodeFacts) {
+        header("baton_ready", "gauge", "Whether the node may accept mail.")
+        sample("baton_ready", [], status.isReady ? 1 : 0)
+        header("baton_smtp_connections", "gauge", "Open connections of clients.")
+        sample("baton_smtp_connections", [], Double(facts.clientConnections))
+        header("baton_journals", "gauge", "Journals by role.")
+        sample("baton_journals", [("role", "owner")], Double(status.journals.count))
+        header("baton_disk_free_bytes", "gauge", "Free space of the data directory's file system.")
+        sample("baton_disk_free_bytes", [], Double(status.diskFree.bytes))
+        if let expiry = facts.certificateExpiry {
+            header("baton_certificate_expiry_timestamp_seconds", "gauge", "When the SMTP certificate expires.")
+            sample("baton_certificate_expiry_timestamp_seconds", [], Double(expiry.milliseconds) / 1000)
+        }
+        header("baton_problem", "gauge", "1 for each problem that baton status shows.")
+        // Two problems may share a name (two upstreams down); a metric may not stand twice.
+        for name in Set(status.problems.map(\.name)).sorted() { sample("baton_problem", [("name", name)], 1) }
+        header("baton_build_info", "gauge", "Always 1; the version is the label.")
+        sample("baton_build_info", [("version", BatonVersion.current)], 1)
+        header("baton_uptime_seconds", "gauge", "Since the process began.")
+        sample("baton_uptime_seconds", [], facts.upFor.inSeconds)
+    }
+
+    // MARK: The format
+
+    private static let bounds: [Duration] = [
+        .milliseconds(1), .microseconds(2500), .milliseconds(5), .milliseconds(10), .milliseconds(25),
+        .milliseconds(50),
+        .milliseconds(100), .milliseconds(250), .milliseconds(500), .seconds(1), .milliseconds(2500), .seconds(5),
+        .seconds(10), .seconds(60), .seconds(600), .seconds(3600),
+    ]
+
+    private mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
+        header(name, "histogram", help)
+        for bound in Metrics.bounds {
+            sample(name + "_bucket", [("le", number(bound.inSeconds))], Double(histogram.countAtMost(bound)))
+        }
+        sample(name + "_bucket", [("le", "+Inf")], Double(histogram.count))
+        sample(name + "_sum", [], histogram.sum)
+        sample(name + "_count", [], Double(histogram.count))
+    }
+
+    private mutating func header(_ name: String, _ type: String, _ help: String) {
+        text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
+    }
+
+    private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: Double) {
+        text += name
+        if !labels.isEmpty {
+            text += "{" + labels.map { "\($0)=\"\(escaped($1))\"" }.joined(separator: ",") + "}"
+        }
+        text += " \(number(value))\n"
+    }
+
+    private func number(_ value: Double) -> String {
+        value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value)
+    }
+
+    private func escaped(_ value: String) -> String {
+        var result = ""
+        for character in value {
+            switch character {
+            case "\\": result += "\\\\"
+            case "\"": result += "\\\""
+            case "\n": result += "\\n"
+            default: result.append(character)
+            }
+        }
+        return result
+    }
+}

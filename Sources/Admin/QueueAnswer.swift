@@ -1,0 +1,158 @@
+package import Node
+package import Primitives
+
+/// One unfinished message, as JSON. The keys are stable.
+package struct MessageAnswer: Codable, Hashable, Sendable {
+    package struct Recipient: Codable, Hashable, Sendable {
+        package var address: String
+        package var state: String
+        package var tries: Int
+        package var due: String?
+        package var lastReply: String
+        package var upstream: String
+    }
+
+    package var id: String
+    package var journal: String
+    package var state: String
+    package var accepted: String
+    package var ageSeconds: Double
+    /// Empty for the null reverse-path.
+    package var sender: String
+    package var recipients: [Recipient]
+    package var bytes: UInt64
+    package var messageId: String
+    package var attempts: Int
+    package var uncertain: Bool
+    package var due: String?
+    package var dueInSeconds: Double?
+
+    package init(_ message: MessageStatus, at now: WallTime) {
+        id = message.id.description
+        journal = message.journal.description
+        state = message.state.rawValue
+        accepted = message.accepted.rfc3339
+        ageSeconds = (now - message.accepted).inSeconds
+        sender = message.sender == "<>" ? "" : message.sender
+        recipients = message.recipients.map {
+            Recipient(
+                address: $0.address, state: $0.state, tries: $0.tries, due: $0.due?.rfc3339, lastReply: $0.lastReply,
+                upstream: $0.upstream)
+        }
+        bytes = message.size.bytes
+        messageId = message.messageIDField
+        attempts = message.attempts
+        uncertain = message.isUncertain
+        due = message.due?.rfc3339
+        dueInSeconds = message.due.map { ($0 - now).inSeconds }
+    }
+}
+
+/// `GET /api/v1/queue`.
+package struct QueueListAnswer: Codable, Hashable, Sendable {
+    /// All that the filter means; `messages` is cut at the limit.
+    package var matched: Int
+    package var messages: [MessageAnswer]
+}
+
+/// `GET /api/v1/queue/summary?by=…`.
+package struct QueueSummaryAnswer: Codable, Hashable, Sendable {
+    package struct Row: Codable, Hashable, Sendable {
+        package var key: String
+        package var messages: Int
+        package var recipients: Int
+        package var bytes: UInt64
+        package var oldestSeconds: Double
+    }
+
+    package var by: String
+    package var matched: Int
+    /// Of how many messages the rows tell: fewer than `matched` when the queue is very long.
+    package var counted: Int
+    package var rows: [Row]
+}
+
+/// `POST /api/v1/queue/actions`, the question.
+package struct ActionRequest: Codable, Hashable, Sendable {
+    package struct Filter: Codable, Hashable, Sendable {
+        package var to: String?
+        package var from: String?
+        package var messageId: String?
+        package var upstream: String?
+        package var state: String?
+        package var olderThan: String?
+        package var uncertain: Bool?
+
+        package init() {}
+
+        package var isEmpty: Bool { self == Filter() }
+    }
+
+    package var verb: String
+    /// Whole ids or unambiguous beginnings.
+    package var ids: [String]?
+    package var filter: Filter?
+    package var all: Bool?
+    package var reason: String?
+    package var by: String?
+    package var dryRun: Bool?
+
+    package init(verb: String) { self.verb = verb }
+}
+
+/// `POST /api/v1/queue/actions`, the answer.
+package struct ActionAnswer: Codable, Hashable, Sendable {
+    package struct Outcome: Codable, Hashable, Sendable {
+        package var id: String
+        package var outcome: String
+    }
+
+    package var verb: String
+    package var dryRun: Bool
+    package var matched: Int
+    package var samples: [MessageAnswer]
+    /// How many ended how: `done`, `sent`, `unanswered`, `notFound`, `nothingToDo`, `tryAgain`.
+    package var outcomes: [String: Int]
+    /// The first thousand.
+    package var messages: [Outcome]
+    /// Matched, but beyond what one request does: ask again.
+    package var remaining: Int
+}
+
+/// `GET /api/v1/trace/ID`.
+package struct TraceAnswer: Codable, Hashable, Sendable {
+    package struct Event: Codable, Hashable, Sendable {
+        package var time: String
+        package var node: String
+        package var text: String
+        /// `durable`, `delivered`, `failed`, `uncertain`: the instants that people look for.
+        package var mark: String?
+    }
+
+    package var id: String
+    package var accepted: String
+    /// Empty for the null reverse-path.
+    package var sender: String
+    package var recipients: [String]
+    package var bytes: UInt64
+    package var messageId: String
+    /// Recipients that an upstream took.
+    package var delivered: Int
+    package var finished: Bool
+    package var takeovers: Int
+    /// Somebody may have got it twice.
+    package var uncertain: Bool
+    /// Nil once the message is finished.
+    package var message: MessageAnswer?
+    package var events: [Event]
+}
+
+/// `GET /api/v1/upstreams`.
+package struct UpstreamsAnswer: Codable, Hashable, Sendable {
+    package var upstreams: [UpstreamAnswer]
+}
+
+/// Every answer with a status of 400 or more.
+package struct ErrorAnswer: Codable, Hashable, Sendable {
+    package var error: String
+}

@@ -1,0 +1,61 @@
+internal import Admin
+
+let upstreamCommands = [
+    CommandSpec(
+        ["upstreams"], "the same as upstreams list", options: AdminClient.options, examples: ["baton upstreams"],
+        run: list),
+    CommandSpec(
+        ["upstreams", "list"], "where mail goes: state, share, rates, replies", options: AdminClient.options,
+        examples: ["baton upstreams list --json"],
+        details: """
+            Exit 1 when an upstream is down.
+            JSON: upstreams[{name, state, share, wantedShare, sentPerSecond, connections, maximumConnections, transientShare,
+            permanentShare, medianSeconds, ready, failure, downSeconds, nextProbeSeconds, sent, deferred, failed}].
+            """,
+        run: list),
+    CommandSpec(
+        ["upstreams", "show"], "one upstream, with its last failure", arguments: "NAME", options: AdminClient.options,
+        examples: ["baton upstreams show own"], run: show),
+    CommandSpec(
+        ["upstreams", "enable"], "lets an upstream take mail again", arguments: "NAME", options: AdminClient.options,
+        examples: ["baton upstreams enable own"], run: { try await change("enable", $0) }),
+    CommandSpec(
+        ["upstreams", "disable"], "gives an upstream no new mail, until enable or a restart", arguments: "NAME",
+        options: AdminClient.options, examples: ["baton upstreams disable own"],
+        run: { try await change("disable", $0) }),
+]
+
+private func list(_ arguments: Arguments) async throws -> Int32 {
+    _ = try arguments.plain(0...0, "no arguments")
+    let client = try AdminClient(arguments)
+    let bytes = try client.ask("GET", "/api/v1/upstreams")
+    let answer: UpstreamsAnswer = try client.decode(bytes)
+    if arguments.has("json") {
+        Output.write(bytes)
+    } else {
+        Output.line(UpstreamText.table(answer.upstreams).joined(separator: "\n"))
+        for upstream in answer.upstreams where upstream.state == "down" {
+            if let failure = upstream.failure {
+                Output.line(cut("\(upstream.name): \(printable(failure))", TextTable.width))
+            }
+        }
+    }
+    return answer.upstreams.contains { $0.state == "down" } ? 1 : 0
+}
+
+private func show(_ arguments: Arguments) async throws -> Int32 {
+    let name = try arguments.plain(1...1, "the name of one upstream")[0]
+    let client = try AdminClient(arguments)
+    let bytes = try client.ask("GET", "/api/v1/upstreams/\(encoded(name))")
+    let answer: UpstreamAnswer = try client.decode(bytes)
+    if arguments.has("json") { Output.write(bytes) } else { Output.write(UpstreamText.details(answer)) }
+    return answer.state == "down" ? 1 : 0
+}
+
+private func change(_ verb: String, _ arguments: Arguments) async throws -> Int32 {
+    let name = try arguments.plain(1...1, "the name of one upstream")[0]
+    let client = try AdminClient(arguments)
+    let bytes = try client.ask("POST", "/api/v1/upstreams/\(encoded(name))/\(verb)")
+    if arguments.has("json") { Output.write(bytes) } else { Output.line("\(name) is \(verb)d") }
+    return 0
+}

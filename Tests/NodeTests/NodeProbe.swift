@@ -1,0 +1,368 @@
+import Cluster
+import Journal
+import Node
+import Primitives
+import Routing
+import SMTP
+import Testing
+
+/// What an upstream told of one recipient.
+typealias Told = SMTP.RecipientResult
+
+/// A node without a shell: a disk in memory that answers at once, or when told; upstreams that say what the test says;
+/// a clock that stands still until it is moved. Records everything that the node wanted.
+final class NodeProbe {
+    enum DiskAnswers { case atOnce, onDemand }
+
+    private(set) var node: Node
+    let configuration: NodeConfiguration
+    private(set) var now: Now
+    var diskAnswers = DiskAnswers.atOnce
+
+    // The disk.
+    private(set) var files: [JournalID: [UInt8]] = [:]
+    private var promises: [JournalID: Promise] = [:]
+    private var diskEvents: [NodeEvent] = []
+    private(set) var setAside: [JournalID] = []
+    private(set) var deleted: [JournalID] = []
+    /// Journals are refused with 'disk full'.
+    var isFull = false
+
+    // What the node wanted.
+    private(set) var answers: [Ticket: SubmissionAnswer] = [:]
+    private(set) var commandAnswers: [CommandAnswer] = []
+    private(set) var notes: [Note] = []
+    private(set) var connects: [(id: ConnectionID, upstream: String)] = []
+    private(set) var transactions: [(id: ConnectionID, transaction: Transaction)] = []
+    private(set) var permitted: Set<UInt64> = []
+    private(set) var interrupted: Set<UInt64> = []
+    private(set) var closed: Set<ConnectionID> = []
+    private(set) var isDrained = false
+    /// Every frame that was appended, in order.
+    private(set) var frames: [(journal: JournalID, epoch: UInt64, record: Record)] = []
+
+    private var nextTicket: UInt64 = 0
+    private var unanswered: [(id: ConnectionID, upstream: String)] = []
+    private var running: [(id: ConnectionID, transaction: Transaction)] = []
+
+    static let start = Now(
+        instant: Instant(nanoseconds: 1_000_000_000_000), wall: WallTime(milliseconds: 1_790_000_000_000))
+
+    init(_ names: String..., change: (inout NodeConfiguration) -> Void = { _ in }) {
+        let upstreams = names.map { Upstream(name: $0, addresses: ["\($0).example:25"]) }
+        var configuration = NodeConfiguration(
+            cluster: "test", replica: ReplicaID(node: "a", disk: DiskID(ULID(high: 1, low: 2))),
+            hostname: "relay.example", upstreams: upstreams, routes: [Route(upstreams: names)], seed: 7)
+        change(&configuration)
+        self.configuration = configuration
+        now = NodeProbe.start
+        node = Node(configuration: configuration, at: now)
+    }
+
+    /// Opens the first journal.
+    @discardableResult
+    func started() -> NodeProbe {
+        perform { node.start(at: now, into: &$0) }
+        return self
+    }
+
+    // MARK: Events
+
+    func feed(_ event: NodeEvent) { perform { node.handle(event, at: now, into: &$0) } }
+
+    private func perform(_ body: (inout [NodeEffect]) -> Void) {
+        var effects: [NodeEffect] = []
+        body(&effects)
+        for effect in effects { carryOut(effect) }
+        if diskAnswers == .atOnce { answerDisk() }
+    }
+
+    /// Lets the disk answer everything that it was asked.
+    func answerDisk() {
+        while !diskEvents.isEmpty { feedDisk() }
+    }
+
+    private func feedDisk() {
+        let event = diskEvents.removeFirst()
+        if case .durable(let journal, let end) = event { synced[journal] = end }
+        var effects: [NodeEffect] = []
+        node.handle(event, at: now, into: &effects)
+        for effect in effects { carryOut(effect) }
+    }
+
+    /// Moves the clocks on, with a tick at each deadline on the way.
+    func advance(_ duration: Duration) {
+        let end = now.instant + duration
+        let endWall = now.wall + duration
+        var turns = 0
+        while let deadline = node.nextDeadline, deadline <= end {
+            turns += 1
+            #expect(turns < 10_000, "one tick after another")
+            if turns >= 10_000 { return }
+            let step = max(.zero, deadline - now.instant)
+            now = Now(instant: now.instant + step, wall: now.wall + step)
+            feed(.tick)
+        }
+        now = Now(instant: end, wall: endWall)
+        feed(.tick)
+    }
+
+    func stepWallClock(_ duration: Duration) { now = Now(instant: now.instant, wall: now.wall + duration) }
+
+    // MARK: Clients
+
+    @discardableResult
+    func submit(
+        from sender: String? = "s@a.example", to recipients: String..., content: String = "Subject: x\r\n\r\nhello\r\n",
+        change: (inout Submission) -> Void = { _ in }
+    ) -> (id: MessageID, ticket: Ticket) {
+        let id = node.allotMessageID(at: now)
+        nextTicket += 1
+        let all = recipients.isEmpty ? ["r@b.example"] : recipients
+        var submission = Submission(
+            id: id,
+            envelope: Envelope(
+                reversePath: sender.map { Address(parsed: Array($0.utf8)) },
+                recipients: all.map { Address(parsed: Array($0.utf8)) }), prefix: Array("Received: here\r\n".utf8),
+            content: .inline(Array(content.utf8)), size: UInt64(content.utf8.count), hasEightBit: false)
+        change(&submission)
+        let ticket = Ticket(nextTicket)
+        feed(.submitted(ticket, submission))
+        return (id, ticket)
+    }
+
+    func beginStream() -> StreamID? { node.beginStream(at: now) }
+
+    func command(_ verb: Command.Verb, _ id: MessageID, reason: String = "") {
+        nextTicket += 1
+        feed(.command(Ticket(nextTicket), Command(verb, id, by: "me", reason: reason)))
+    }
+
+    func answer(_ ticket: Ticket) -> Int? {
+        switch answers[ticket] {
+        case nil: nil
+        case .queued: 250
+        case .refused(let reply): reply.code
+        }
+    }
+
+    func mayFinish(_ transaction: Transaction) -> Bool { node.mayFinish(transaction: transaction.request.id, at: now) }
+    func message(_ id: MessageID) -> MessageStatus? { node.message(id, at: now) }
+    var status: NodeStatus { node.status(at: now) }
+    var admission: Reply? { node.admission(at: now) }
+
+    // MARK: Upstreams
+
+    static var everything: Capabilities {
+        var all = Capabilities()
+        all.pipelining = true
+        all.eightBitMIME = true
+        all.smtputf8 = true
+        return all
+    }
+
+    /// Connections that the node wants and that are neither ready nor failed.
+    var wanted: [String] { unanswered.map(\.upstream) }
+
+    /// Lets the oldest connection that is wanted to this upstream succeed.
+    @discardableResult
+    func connect(_ upstream: String, _ capabilities: Capabilities = everything) throws -> ConnectionID {
+        let index = try #require(unanswered.firstIndex { $0.upstream == upstream }, "no connection to \(upstream) wanted")
+        let id = unanswered.remove(at: index).id
+        feed(.connected(id, capabilities, remote: "\(upstream).example[192.0.2.1]:25", tls: ""))
+        return id
+    }
+
+    func refuse(_ upstream: String, _ stage: Stage = .connect, _ reply: Reply? = nil) throws {
+        let index = try #require(unanswered.firstIndex { $0.upstream == upstream }, "no connection to \(upstream) wanted")
+        let id = unanswered.remove(at: index).id
+        feed(.connectionFailed(id, UpstreamFailure(stage: stage, reply: reply, text: "refused")))
+    }
+
+    /// The transaction that the node handed out and that has not ended, the oldest one, or that of a message.
+    func transaction(of message: MessageID? = nil) throws -> Transaction {
+        try #require(running.first { message == nil || $0.transaction.message == message }, "no transaction").transaction
+    }
+
+    var runningCount: Int { running.count }
+    var runningTransactions: [Transaction] { running.map(\.transaction) }
+
+    func dotSent(_ transaction: Transaction) { feed(.dotSent(connection(of: transaction))) }
+
+    func connection(of transaction: Transaction) -> ConnectionID {
+        transactions.last { $0.transaction.request.id == transaction.request.id }?.id ?? ConnectionID(.max)
+    }
+
+    func upstream(of transaction: Transaction) -> String {
+        let id = connection(of: transaction)
+        return connects.last { $0.id == id }?.upstream ?? ""
+    }
+
+    /// Ends a transaction with the same for all recipients, or with one result each.
+    func end(
+        _ transaction: Transaction, _ results: Told..., usable: Bool = true, stale: Bool = false
+    ) {
+        let all =
+            results.count == 1
+            ? Array(repeating: results[0], count: transaction.request.recipients.count) : results
+        running.removeAll { $0.transaction.request.id == transaction.request.id }
+        feed(
+            .transactionEnded(
+                connection(of: transaction),
+                TransactionResult(
+                    id: transaction.request.id, recipients: all, connectionUsable: usable, staleConnection: stale)))
+    }
+
+    func close(_ id: ConnectionID) {
+        running.removeAll { $0.id == id }
+        feed(.connectionClosed(id))
+    }
+
+    /// From submission to delivery, over a connection that is ready or becomes it.
+    func deliver(_ message: MessageID) throws {
+        if let missing = unanswered.first?.upstream { try connect(missing) }
+        end(try transaction(of: message), .delivered)
+    }
+
+    // MARK: Restart
+
+    /// Another process on what the disk has: with everything that was written, or with what was synced only.
+    func restarted(
+        losingUnsynced: Bool = false, after pause: Duration = .seconds(1), isFull: Bool = false,
+        change: (inout NodeConfiguration) -> Void = { _ in }, damage: (inout [JournalID: [UInt8]]) -> Void = { _ in }
+    ) throws -> NodeProbe {
+        let next = NodeProbe(configuration, now: now, pause, change)
+        next.isFull = isFull
+        next.files = files
+        next.promises = promises
+        if losingUnsynced {
+            for (journal, end) in synced { next.files[journal] = Array((files[journal] ?? []).prefix(Int(end))) }
+        }
+        damage(&next.files)
+        for journal in next.files.keys.sorted() {
+            let bytes = next.files[journal] ?? []
+            next.node.recover(journal: journal, promise: next.promises[journal])
+            let result = try scanJournal(
+                journal, length: UInt64(bytes.count), afterDamage: .resynchronize,
+                read: { offset, count in Array(bytes[Int(offset)..<min(bytes.count, Int(offset) + count)]) },
+                frame: { next.node.recover(frame: $0, of: journal) })
+            next.node.recovered(journal: journal, scan: result)
+        }
+        return next.started()
+    }
+
+    private init(
+        _ old: NodeConfiguration, now: Now, _ pause: Duration, _ change: (inout NodeConfiguration) -> Void
+    ) {
+        var configuration = old
+        configuration.seed += 1
+        change(&configuration)
+        self.configuration = configuration
+        self.now = Now(instant: now.instant + pause, wall: now.wall + pause)
+        node = Node(configuration: configuration, at: self.now)
+    }
+
+    private var synced: [JournalID: UInt64] = [:]
+
+    // MARK: Effects
+
+    private func carryOut(_ effect: NodeEffect) {
+        switch effect {
+        case .storePromise(let journal, let promise):
+            // A journal that could not be made has no promise either.
+            guard files[journal] != nil else { return }
+            promises[journal] = promise
+            diskEvents.append(.promiseStored(journal, epoch: promise.epoch))
+        case .createJournal(let journal):
+            if isFull { diskEvents.append(.diskFull(journal)) } else { files[journal] = [] }
+        case .append(let journal, let offset, let bytes):
+            #expect(UInt64(files[journal]?.count ?? -1) == offset, "frames are appended without gaps")
+            files[journal]?.append(contentsOf: bytes)
+            note(bytes, of: journal, at: offset)
+            synced[journal] = synced[journal] ?? 0
+            diskEvents.append(.durable(journal, upTo: offset + UInt64(bytes.count)))
+        case .cut(let journal, let end): files[journal] = Array((files[journal] ?? []).prefix(Int(end)))
+        case .deleteJournal(let journal):
+            files[journal] = nil
+            deleted.append(journal)
+            diskEvents.append(.journalDeleted(journal))
+        case .setAside(let journal):
+            files[journal] = nil
+            setAside.append(journal)
+        case .readContent(let ticket, let content, let limit):
+            diskEvents.append(.contentRead(ticket, bytes(of: content, limit: limit)))
+        case .answer(let ticket, let answer): answers[ticket] = answer
+        case .streamDurable, .streamLost: break
+        case .connect(let id, let upstream):
+            connects.append((id, upstream))
+            unanswered.append((id, upstream))
+        case .transact(let id, let transaction):
+            transactions.append((id, transaction))
+            running.append((id, transaction))
+        case .mayFinish(_, let transaction): permitted.insert(transaction)
+        case .interrupt(_, let transaction): interrupted.insert(transaction)
+        case .close(let id): closed.insert(id)
+        case .commandAnswer(_, let answer): commandAnswers.append(answer)
+        case .note(let note): notes.append(note)
+        case .drained: isDrained = true
+        }
+    }
+
+    func bytes(of content: ContentReference, limit: Int = .max) -> [UInt8] {
+        let file = files[content.journal] ?? []
+        var bytes: [UInt8] = []
+        for run in content.runs where bytes.count < limit {
+            bytes += file[Int(run.offset)..<Int(run.offset) + Int(run.count)].prefix(limit - bytes.count)
+        }
+        return bytes
+    }
+
+    private func note(_ bytes: [UInt8], of journal: JournalID, at offset: UInt64) {
+        guard case .header(let header) = FrameHeader.parse(bytes, at: 0, journal: journal, offset: offset),
+            let record = try? Frame.decodeRecord(
+                kind: header.kind, body: bytes, in: FrameHeader.size..<bytes.count,
+                at: offset + UInt64(FrameHeader.size), content: .kept)
+        else {
+            Issue.record("what is appended is no frame")
+            return
+        }
+        frames.append((journal, header.epoch, record))
+    }
+}
+
+// MARK: - What tests ask
+
+extension NodeProbe {
+    var attempts: [AttemptRecord] { frames.compactMap { if case .attempt(let a) = $0.record { a } else { nil } } }
+    var outcomes: [OutcomeRecord] { frames.compactMap { if case .outcome(let o) = $0.record { o } else { nil } } }
+    var accepts: [AcceptRecord] { frames.compactMap { if case .accept(let a) = $0.record { a } else { nil } } }
+    var notices: [AcceptRecord] { outcomes.compactMap(\.notice) }
+    var problems: [String] { status.problems.map(\.name) }
+    /// The statuses of a message's results as the log has them.
+    func results(_ id: MessageID) -> [String] {
+        notes.compactMap { if case .result(let result) = $0, result.id == id { result.status.rawValue } else { nil } }
+    }
+    func has(_ matches: (Note) -> Bool) -> Bool { notes.contains(where: matches) }
+}
+
+extension Told {
+    static let delivered = Told(.delivered(Reply(250, 2, 0, 0, "Ok")), at: .finalDot)
+    static let unanswered = Told(.unanswered("no answer in time"), at: .finalDot)
+    static func failed(_ code: Int, _ stage: Stage = .rcpt, _ text: String = "no") -> Told {
+        Told(.failed(Reply(code, 5, 1, 1, text)), at: stage)
+    }
+    static func deferred(_ code: Int, _ stage: Stage = .rcpt) -> Told {
+        Told(.deferred(Reply(code, 4, 2, 0, "later")), at: stage)
+    }
+    static func notSent(_ reason: NotSent, _ stage: Stage = .mail) -> Told {
+        Told(.notSent(reason, nil), at: stage)
+    }
+}
+
+extension Upstream {
+    func with(_ change: (inout Upstream) -> Void) -> Upstream {
+        var new = self
+        change(&new)
+        return new
+    }
+}

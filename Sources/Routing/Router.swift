@@ -51,13 +51,17 @@ package struct Router: Sendable {
             all.insert(bounces, at: 0)
         }
         // Mail that no route matches takes any upstream: it must never be without one.
-        if !all.contains(where: { $0.matchesEverything }) { all.append(Route(upstreams: upstreams.map(\.name))) }
+        if !all.contains(where: { $0.matchesEverything }) {
+            all.append(Route(upstreams: upstreams.map(\.name)))
+        }
         self.routes = all
         func indices(_ names: [String]) -> [Int] {
             names.compactMap { name in upstreams.firstIndex { $0.name == name } }
         }
         tiers = all.map { Tiers(primary: indices($0.upstreams), fallback: indices($0.fallback)) }
-        nullSenderMask = upstreams.indices.reduce(0) { upstreams[$1].nullSender ? $0 | 1 << Mask($1) : $0 }
+        nullSenderMask = upstreams.indices.reduce(0) {
+            upstreams[$1].nullSender ? $0 | 1 << Mask($1) : $0
+        }
         credits = all.map { _ in Array(repeating: 0, count: upstreams.count) }
         health = upstreams.map { UpstreamHealth(maximumConnections: $0.maximumConnections) }
     }
@@ -69,7 +73,9 @@ package struct Router: Sendable {
         let senderDomain = sender?.domainKey ?? ""
         let senderText = sender.map { $0.description.lowercased() } ?? "<>"
         for (index, route) in routes.enumerated() {
-            if route.matches(sender: senderText, senderDomain: senderDomain, recipientDomain: recipientDomain) {
+            if route.matches(
+                sender: senderText, senderDomain: senderDomain, recipientDomain: recipientDomain)
+            {
                 return index
             }
         }
@@ -86,7 +92,8 @@ package struct Router: Sendable {
         let candidates = mask(route: route, isNullSender: isNullSender) & ~excluded
         if candidates == 0 { return .exhausted }
         let best =
-            takeTurn(of: tiers[route].primary, candidates, route) ?? takeTurn(of: tiers[route].fallback, candidates, route)
+            takeTurn(of: tiers[route].primary, candidates, route)
+            ?? takeTurn(of: tiers[route].fallback, candidates, route)
         return best.map { .upstream($0) } ?? .noneUsable
     }
 
@@ -119,12 +126,16 @@ package struct Router: Sendable {
 }
 
 extension Route {
-    fileprivate var matchesEverything: Bool { recipientDomains.isEmpty && senderDomains.isEmpty && senders.isEmpty }
+    fileprivate var matchesEverything: Bool {
+        recipientDomains.isEmpty && senderDomains.isEmpty && senders.isEmpty
+    }
 
     fileprivate func matches(sender: String, senderDomain: String, recipientDomain: String) -> Bool {
         (senders.isEmpty || senders.contains(sender))
-            && (senderDomains.isEmpty || senderDomains.contains { Route.domain(senderDomain, matches: $0) })
-            && (recipientDomains.isEmpty || recipientDomains.contains { Route.domain(recipientDomain, matches: $0) })
+            && (senderDomains.isEmpty
+                || senderDomains.contains { Route.domain(senderDomain, matches: $0) })
+            && (recipientDomains.isEmpty
+                || recipientDomains.contains { Route.domain(recipientDomain, matches: $0) })
     }
 
     private static func domain(_ domain: String, matches pattern: String) -> Bool {

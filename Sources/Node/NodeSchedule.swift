@@ -144,7 +144,8 @@ extension Node {
             let message = jobs[key].message
             if isPastLifetime(message, begun: now.wall, now) || isWarningDue(message, now) { over.append(key) }
         }
-        for key in over where jobs.contains(key) {
+        // A job that waited before stands in the waiting room twice: the second time it is on its way out.
+        for key in over where jobs.contains(key) && jobs[key].place == .waitingForUpstream {
             let isOver = isPastLifetime(jobs[key].message, begun: now.wall, now)
             guard isOver || isWarningDue(jobs[key].message, now) else { continue }
             _ = withdraw(key)

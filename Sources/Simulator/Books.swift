@@ -78,6 +78,7 @@ struct BookedMessage {
     /// Somebody was told that it is taken.
     var isPromised: Bool { answer == .queued || (isNotice && !journals.isEmpty) }
     var isFinished: Bool { recipients.allSatisfy { $0.final != nil } }
+    var isMoving: Bool { recipients.contains { $0.final == nil && !$0.isHeld } }
     var isHeld: Bool { recipients.contains { $0.final == nil && $0.isHeld } }
 
     func index(of address: [UInt8]) -> Int? { recipients.firstIndex { $0.address == address } }

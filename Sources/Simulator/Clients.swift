@@ -176,7 +176,9 @@ extension Simulation {
         case (.cancel, .done):
             if !message.isFinished { fail("'cancel' of \(message.id) is done, and it is not finished on the disk") }
         case (.hold, .done):
-            if !message.isHeld, !message.isFinished, !message.wasReleased { fail("'hold' of \(message.id) is done, and no frame says so") }
+            if !message.isHeld, !message.isFinished, !message.wasReleased {
+                fail("'hold' of \(message.id) is done, and no frame says so")
+            }
         case (.bounce, .done):
             if !message.isFinished { fail("'bounce' of \(message.id) is done, and it is not finished on the disk") }
         case (_, .notFound):

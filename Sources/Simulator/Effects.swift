@@ -91,7 +91,9 @@ extension Simulation {
         case .attempt(let attempt):
             let key = AttemptKey(journal: journal, message: attempt.message, number: attempt.number)
             // A damaged attempt in a journal's last frame is cut off, and its number is given again.
-            if books.attempts[key] != nil, books.messages[attempt.message]?.isDamaged == false { fail("attempt \(key.number) of \(attempt.message) begins twice") }
+            if books.attempts[key] != nil, books.messages[attempt.message]?.isDamaged == false {
+                fail("attempt \(key.number) of \(attempt.message) begins twice")
+            }
         default: break
         }
     }

@@ -47,7 +47,7 @@ def main(*tests):
         try:
             note = test()
             print(f"ok    {title}{': ' + note if note else ''}", flush=True)
-        except Failed as failure:
+        except (Failed, OSError, ValueError, subprocess.SubprocessError) as failure:
             failures += 1
             print(f"FAIL  {title}: {failure}\n      again: {sys.argv[0]} {test.__name__}", flush=True)
     sys.exit(1 if failures else 0)

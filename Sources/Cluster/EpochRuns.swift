@@ -33,6 +33,12 @@ package struct EpochRuns: Hashable, Sendable {
         return index == 0 ? 0 : runs[index - 1].end
     }
 
+    /// Where to try after this answer: a place where a frame ends here, and perhaps there.
+    func boundary(for mismatch: Mismatch) -> UInt64 {
+        let hint = min(mismatch.hint, end)
+        return hint == mismatch.hint && epoch(endingAt: hint) == mismatch.hintEpoch ? hint : runStart(endingAt: hint)
+    }
+
     package mutating func append(count: UInt64, epoch: UInt64) {
         precondition(epoch >= lastEpoch, "an epoch never follows a higher one")
         let newEnd = end + count

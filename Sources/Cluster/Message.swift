@@ -98,12 +98,14 @@ package struct Durable: Hashable, Sendable {
     package var end: UInt64
 }
 
-/// The frame before what was sent is not there. Try again from `hint`.
+/// The frame before what was sent is not there. Try from `hint`, where a frame of `hintEpoch` ends here: a frame ends there
+/// at the other end too only if it is of the same epoch.
 package struct Mismatch: Hashable, Sendable {
     package var journal: JournalID
     package var epoch: UInt64
     package var end: UInt64
     package var hint: UInt64
+    package var hintEpoch: UInt64
 }
 
 /// `epoch` is over here: `promised` is what counts.

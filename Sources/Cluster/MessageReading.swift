@@ -17,7 +17,10 @@ extension Message {
             self = .durable(Durable(journal: journal, epoch: epoch, end: end))
         case .mismatch:
             let (journal, epoch, end) = try reader.readTriple()
-            self = .mismatch(Mismatch(journal: journal, epoch: epoch, end: end, hint: try reader.readVariable()))
+            self = .mismatch(
+                Mismatch(
+                    journal: journal, epoch: epoch, end: end, hint: try reader.readVariable(),
+                    hintEpoch: try reader.readVariable()))
         case .fenced:
             let (journal, epoch, promised) = try reader.readTriple()
             self = .fenced(Fenced(journal: journal, epoch: epoch, promised: promised))

@@ -34,6 +34,7 @@ extension Message {
         case .mismatch(let mismatch):
             writer.write(mismatch.journal, mismatch.epoch, mismatch.end)
             writer.writeVariable(mismatch.hint)
+            writer.writeVariable(mismatch.hintEpoch)
         case .fenced(let fenced): writer.write(fenced.journal, fenced.epoch, fenced.promised)
         case .buried(let journal): writer.write(journal.ulid)
         case .probe(let request), .claim(let request):

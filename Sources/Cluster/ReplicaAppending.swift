@@ -22,9 +22,7 @@ extension Replica {
 
         let previous = copy.runs.epoch(endingAt: append.previousOffset)
         guard let previous, previous == append.previousEpoch || turn.settings.has(.previousOffsetOnly) else {
-            let hint = copy.runs.runStart(endingAt: append.previousOffset)
-            let mismatch = Mismatch(journal: journal, epoch: append.epoch, end: copy.end, hint: hint)
-            return hold(.send(sender, .mismatch(mismatch)), &turn)
+            return hold(.send(sender, mismatch(at: append.previousOffset, append.epoch)), &turn)
         }
         take(frames, of: append.bytes, at: append.previousOffset, &turn)
         let reached = append.previousOffset + UInt64(append.bytes.count)
@@ -77,6 +75,14 @@ extension Replica {
         turn.effects.append(.replicated(journal, offset: first.offset, tail, Array(missing)))
     }
 
+    private func mismatch(at offset: UInt64, _ epoch: UInt64) -> Message {
+        let hint = copy.runs.runStart(endingAt: offset)
+        return .mismatch(
+            Mismatch(
+                journal: journal, epoch: epoch, end: copy.end, hint: hint,
+                hintEpoch: copy.runs.epoch(endingAt: hint) ?? 0))
+    }
+
     // MARK: Fetch
 
     /// Answered only while the promise is the claimant's: what it was granted stands still.
@@ -86,9 +92,7 @@ extension Replica {
             return hold(.send(claimant, .fenced(fenced)), &turn)
         }
         guard copy.runs.epoch(endingAt: fetch.previousOffset) == fetch.previousEpoch else {
-            let hint = copy.runs.runStart(endingAt: fetch.previousOffset)
-            return turn.send(
-                .mismatch(Mismatch(journal: journal, epoch: fetch.epoch, end: copy.end, hint: hint)), to: claimant)
+            return turn.send(mismatch(at: fetch.previousOffset, fetch.epoch), to: claimant)
         }
         turn.effects.append(
             .read(

@@ -114,9 +114,9 @@ extension Replica {
 
     mutating func fetchMismatch(_ mismatch: Mismatch, from source: ReplicaID, _ turn: inout ClusterTurn) {
         guard case .claiming(let claim) = role, claim.epoch == mismatch.epoch,
-            case .fetching(source, _) = claim.stage, mismatch.hint < copy.end
+            case .fetching(source, _) = claim.stage
         else { return }
-        fetch(from: source, at: mismatch.hint, claim.epoch, &turn)
+        fetch(from: source, at: copy.runs.boundary(for: mismatch), claim.epoch, &turn)
     }
 
     mutating func fetched(_ fetched: Fetched, from source: ReplicaID, _ turn: inout ClusterTurn) {

@@ -146,10 +146,12 @@ extension Replica {
 
     mutating func appendMismatch(_ mismatch: Mismatch, from replica: ReplicaID, _ turn: inout ClusterTurn) {
         guard case .owning(var ownership) = role, mismatch.epoch == ownership.owner.epoch,
-            var progress = ownership.peers[replica], mismatch.hint < progress.next
+            var progress = ownership.peers[replica]
         else { return }
-        progress.base = mismatch.hint
-        progress.next = mismatch.hint
+        let hint = copy.runs.boundary(for: mismatch)
+        guard hint < progress.next else { return }
+        progress.base = hint
+        progress.next = hint
         progress.movedAt = turn.now
         ownership.peers[replica] = progress
         role = .owning(ownership)

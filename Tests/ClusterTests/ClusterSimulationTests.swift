@@ -1,0 +1,56 @@
+import Cluster
+import Foundation
+import Testing
+
+/// The protocol under faults. `BATON_CLUSTER_SEEDS=20000 swift test -c release --filter ClusterSimulation` runs longer;
+/// `BATON_CLUSTER_SEED=17 BATON_CLUSTER_NODES=5` tells one run's story.
+@Suite("the cluster's protocol under seeded faults")
+struct ClusterSimulationTests {
+    static var seeds: UInt64 { ProcessInfo.processInfo.environment["BATON_CLUSTER_SEEDS"].flatMap(UInt64.init) ?? 60 }
+
+    @Test("no invariant breaks, and every journal finds an owner after healing", arguments: [3, 5])
+    func invariantsHold(nodes: Int) {
+        var totals = (commits: 0, takeovers: 0, retirements: 0, steps: 0)
+        var failures = 0
+        for seed in 1...Self.seeds {
+            let simulation = ClusterSimulation(ClusterSimulation.Plan(seed: seed, nodes: nodes))
+            if let violation = simulation.run() {
+                Issue.record("\(violation)")
+                failures += 1
+            }
+            totals.commits += simulation.invariants.commits
+            totals.takeovers += simulation.invariants.takeovers
+            totals.retirements += simulation.invariants.retirements
+            totals.steps += simulation.steps
+            if failures > 5 { break }
+        }
+        print("\(nodes) nodes, \(Self.seeds) seeds: \(totals)")
+        #expect(totals.takeovers > Int(Self.seeds))
+        #expect(totals.commits > Int(Self.seeds) * 10)
+    }
+
+    @Test("one seed is one run", arguments: [3, 5])
+    func isDeterministic(nodes: Int) {
+        let plan = ClusterSimulation.Plan(seed: 7, nodes: nodes)
+        let first = ClusterSimulation(plan, tellsStory: true)
+        let second = ClusterSimulation(plan, tellsStory: true)
+        _ = first.run()
+        _ = second.run()
+        #expect(first.story == second.story)
+        #expect(!first.story.isEmpty)
+    }
+
+    @Test("a story can be told", .enabled(if: ProcessInfo.processInfo.environment["BATON_CLUSTER_SEED"] != nil))
+    func story() {
+        let environment = ProcessInfo.processInfo.environment
+        var plan = ClusterSimulation.Plan(seed: environment["BATON_CLUSTER_SEED"].flatMap(UInt64.init) ?? 1)
+        plan.nodes = environment["BATON_CLUSTER_NODES"].flatMap(Int.init) ?? 3
+        if let mutation = environment["BATON_CLUSTER_MUTATION"].flatMap(Mutation.init(rawValue:)) {
+            plan.mutations = [mutation]
+        }
+        let simulation = ClusterSimulation(plan, tellsStory: true)
+        let violation = simulation.run()
+        for line in simulation.story { print(line) }
+        print(violation ?? "no violation")
+    }
+}

@@ -116,7 +116,9 @@ struct AcceptanceTests {
         probe.submit(content: "Subject: y\r\n\r\n..dots\r\n")
         try probe.connect("up")
         let content = try probe.transaction().content
-        #expect(String(decoding: probe.bytes(of: content), as: UTF8.self) == "Received: here\r\nSubject: y\r\n\r\n..dots\r\n")
+        #expect(
+            String(decoding: probe.bytes(of: content), as: UTF8.self)
+                == "Received: here\r\nSubject: y\r\n\r\n..dots\r\n")
     }
 
     // MARK: Long messages

@@ -84,7 +84,9 @@ struct FailoverTests {
         (.deferred(450), "retrying"), (.deferred(451, .data), "retrying"), (.deferred(452, .finalDot), "retrying"),
     ]
 
-    @Test("4xx to RCPT, DATA or the dot is the message's answer: no other upstream is asked", arguments: recipientRefusals)
+    @Test(
+        "4xx to RCPT, DATA or the dot is the message's answer: no other upstream is asked", arguments: recipientRefusals
+    )
     func noFailover(result: Told, state: String) throws {
         let probe = NodeProbe("one", "two").started()
         let (id, _) = probe.submit()
@@ -112,7 +114,9 @@ struct FailoverTests {
         (530, .rcpt, "Must issue a STARTTLS command first"),
     ]
 
-    @Test("5xx for lack of rights speaks of the upstream: the message goes elsewhere, and nothing bounces", arguments: rights)
+    @Test(
+        "5xx for lack of rights speaks of the upstream: the message goes elsewhere, and nothing bounces",
+        arguments: rights)
     func lackOfRights(code: Int, stage: Stage, text: String) throws {
         let probe = NodeProbe("one", "two").started()
         let (id, _) = probe.submit()
@@ -336,7 +340,8 @@ struct FailoverTests {
         #expect(retriesTaken >= 20)
     }
 
-    @Test("null senders that no upstream of the route takes are tried by schedule, and dropped when their lifetime ends")
+    @Test(
+        "null senders that no upstream of the route takes are tried by schedule, and dropped when their lifetime ends")
     func nullSender() throws {
         let probe = NodeProbe("up") { $0.upstreams[0].nullSender = false }.started()
         let (id, _) = probe.submit(from: nil)

@@ -148,6 +148,7 @@ final class NodeProbe {
 
     func mayFinish(_ transaction: Transaction) -> Bool { node.mayFinish(transaction: transaction.request.id, at: now) }
     func message(_ id: MessageID) -> MessageStatus? { node.message(id, at: now) }
+    func list(_ filter: QueueFilter) -> [MessageID] { node.list(filter, limit: 100, at: now).messages.map(\.id) }
     var status: NodeStatus { node.status(at: now) }
     var admission: Reply? { node.admission(at: now) }
 
@@ -167,21 +168,24 @@ final class NodeProbe {
     /// Lets the oldest connection that is wanted to this upstream succeed.
     @discardableResult
     func connect(_ upstream: String, _ capabilities: Capabilities = everything) throws -> ConnectionID {
-        let index = try #require(unanswered.firstIndex { $0.upstream == upstream }, "no connection to \(upstream) wanted")
+        let index = try #require(
+            unanswered.firstIndex { $0.upstream == upstream }, "no connection to \(upstream) wanted")
         let id = unanswered.remove(at: index).id
         feed(.connected(id, capabilities, remote: "\(upstream).example[192.0.2.1]:25", tls: ""))
         return id
     }
 
     func refuse(_ upstream: String, _ stage: Stage = .connect, _ reply: Reply? = nil) throws {
-        let index = try #require(unanswered.firstIndex { $0.upstream == upstream }, "no connection to \(upstream) wanted")
+        let index = try #require(
+            unanswered.firstIndex { $0.upstream == upstream }, "no connection to \(upstream) wanted")
         let id = unanswered.remove(at: index).id
         feed(.connectionFailed(id, UpstreamFailure(stage: stage, reply: reply, text: "refused")))
     }
 
     /// The transaction that the node handed out and that has not ended, the oldest one, or that of a message.
     func transaction(of message: MessageID? = nil) throws -> Transaction {
-        try #require(running.first { message == nil || $0.transaction.message == message }, "no transaction").transaction
+        try #require(running.first { message == nil || $0.transaction.message == message }, "no transaction")
+            .transaction
     }
 
     var runningCount: Int { running.count }
@@ -229,10 +233,12 @@ final class NodeProbe {
     /// Another process on what the disk has: with everything that was written, or with what was synced only.
     func restarted(
         losingUnsynced: Bool = false, after pause: Duration = .seconds(1), isFull: Bool = false,
-        change: (inout NodeConfiguration) -> Void = { _ in }, damage: (inout [JournalID: [UInt8]]) -> Void = { _ in }
+        answers: DiskAnswers = .atOnce, change: (inout NodeConfiguration) -> Void = { _ in },
+        damage: (inout [JournalID: [UInt8]]) -> Void = { _ in }
     ) throws -> NodeProbe {
         let next = NodeProbe(configuration, now: now, pause, change)
         next.isFull = isFull
+        next.diskAnswers = answers
         next.files = files
         next.promises = promises
         if losingUnsynced {
@@ -248,7 +254,10 @@ final class NodeProbe {
                 frame: { next.node.recover(frame: $0, of: journal) })
             next.node.recovered(journal: journal, scan: result)
         }
-        return next.started()
+        next.started()
+        // What was due is due at once.
+        if answers == .atOnce { next.advance(.zero) }
+        return next
     }
 
     private init(

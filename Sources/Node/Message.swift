@@ -146,6 +146,8 @@ struct Job: Sendable {
     let begun: WallTime
     var queued: Instant
     var place = Place.unplaced
+    /// The waiting room has an entry of it, if perhaps of an earlier wait.
+    var isInWaitingRoom = false
     /// A transaction of it was handed out: what is left of it goes before what has not begun.
     var hasBegun = false
     /// A used connection turned out dead; it may happen once.

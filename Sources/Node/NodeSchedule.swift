@@ -89,7 +89,8 @@ extension Node {
         jobs[key].place = .waitingForUpstream
         // From now on it is backlog: first tries go before it when an upstream returns.
         jobs[key].isRetry = true
-        waiting.append(key)
+        if !jobs[key].isInWaitingRoom { waiting.append(key) }
+        jobs[key].isInWaitingRoom = true
         for lane in lanes(of: key) { waitingFor[lane] += 1 }
     }
 
@@ -105,12 +106,15 @@ extension Node {
         guard waitingFor[lane] > 0 else { return [] }
         var taken: [(id: MessageID, key: JobKey)] = []
         for key in waiting.drain() {
-            guard jobs.contains(key), jobs[key].place == .waitingForUpstream else { continue }
+            guard jobs.contains(key) else { continue }
+            jobs[key].isInWaitingRoom = false
+            guard jobs[key].place == .waitingForUpstream else { continue }
             if lanes(of: key).contains(lane) {
                 for lane in lanes(of: key) { waitingFor[lane] -= 1 }
                 jobs[key].place = .unplaced
                 taken.append((messages[jobs[key].message].id, key))
             } else {
+                jobs[key].isInWaitingRoom = true
                 waiting.append(key)
             }
         }
@@ -144,7 +148,6 @@ extension Node {
             let message = jobs[key].message
             if isPastLifetime(message, begun: now.wall, now) || isWarningDue(message, now) { over.append(key) }
         }
-        // A job that waited before stands in the waiting room twice: the second time it is on its way out.
         for key in over where jobs.contains(key) && jobs[key].place == .waitingForUpstream {
             let isOver = isPastLifetime(jobs[key].message, begun: now.wall, now)
             guard isOver || isWarningDue(jobs[key].message, now) else { continue }
@@ -168,7 +171,7 @@ extension Node {
     }
 
     func isWarningDue(_ key: MessageKey, _ now: Now) -> Bool {
-        guard let after = configuration.delayWarning, !messages[key].hasWarned, messages[key].reversePath != nil,
+        guard let after = configuration.delayWarning, configuration.bounces.send, !messages[key].hasWarned, messages[key].reversePath != nil,
             now.instant >= expiryAllowedFrom
         else { return false }
         return now.wall - messages[key].accepted >= after

@@ -14,7 +14,7 @@ import SMTP
 /// held; then what is held is released and must go too.
 package final class Simulation {
     /// Far more than any plan needs: a run that reaches it goes round in circles.
-    static let stepLimit = 400_000
+    static let stepLimit = 200_000
 
     package let plan: Plan
     package internal(set) var totals = Totals()

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 
 /// A file of lines that grows by whole batches: a reader, or a crash, never sees a half-written batch of an earlier turn.
 final class DrillBook {
@@ -51,30 +52,41 @@ struct DrillLatencies {
 }
 
 /// The signals that `send` and `sink` obey: TERM and INT stop them, USR1 asks for figures.
+///
+/// Handlers write into a pipe, so that it does not matter which thread of the process a signal reaches.
 final class DrillSignals: DrillSource {
     private let stop: () -> Void
     private let report: () -> Void
 
     init(on loop: DrillLoop, stop: @escaping () -> Void, report: @escaping () -> Void) {
-        var set = sigset_t()
-        sigemptyset(&set)
-        for number in [SIGTERM, SIGINT, SIGUSR1] { sigaddset(&set, number) }
-        pthread_sigmask(SIG_BLOCK, &set, nil)
-        signal(SIGPIPE, SIG_IGN)
         self.stop = stop
         self.report = report
-        super.init(descriptor: signalfd(-1, &set, Int32(SFD_CLOEXEC | SFD_NONBLOCK)))
+        var ends: [Int32] = [-1, -1]
+        pipe(&ends)
+        for end in ends { _ = baton_fcntl(end, F_SETFL, Int32(O_NONBLOCK)) }
+        signalPipe.store(ends[1], ordering: .releasing)
+        super.init(descriptor: ends[0])
         loop.add(self)
+        signal(SIGPIPE, SIG_IGN)
+        for number in [SIGTERM, SIGINT, SIGUSR1] {
+            signal(number) { number in
+                // Only what a handler may do: no allocation, no lock.
+                var byte = UInt8(truncatingIfNeeded: number)
+                _ = write(signalPipe.load(ordering: .acquiring), &byte, 1)
+            }
+        }
     }
 
     override func readable() {
-        var information = signalfd_siginfo()
-        let size = MemoryLayout<signalfd_siginfo>.size
-        while read(descriptor, &information, size) == size {
-            if Int32(bitPattern: information.ssi_signo) == SIGUSR1 { report() } else { stop() }
+        var number: UInt8 = 0
+        while read(descriptor, &number, 1) == 1 {
+            if Int32(number) == SIGUSR1 { report() } else { stop() }
         }
     }
 }
+
+/// The writing end of the signals' pipe.
+private let signalPipe = Atomic<Int32>(-1)
 
 /// Writes at once, without the buffer that a pipe would keep until the end.
 func drillPrint(_ text: String, to descriptor: Int32 = 1) {

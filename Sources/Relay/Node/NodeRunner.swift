@@ -3,6 +3,7 @@ internal import Glibc
 internal import Node
 package import Primitives
 internal import SMTP
+internal import Synchronization
 
 /// Why a node doesn't start, in one line that says what to do.
 package struct StartError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -35,6 +36,7 @@ package final class NodeRunner: Sendable {
     private let directory: DataDirectory
     private let log: LogWriter
     private let workers: [WorkThread]
+    private let isEnding = Atomic<Bool>(false)
 
     /// Opens the data directory, recovers what it holds, and starts; returns once SMTP listeners accept. The node itself
     /// takes mail as soon as its disk has answered.
@@ -111,6 +113,7 @@ package final class NodeRunner: Sendable {
 
     /// Takes no new mail, lets what is under way end, for at most so long; then everything is closed and on the disk.
     package func stop(within limit: Duration = .seconds(25)) async {
+        guard beginsToEnd() else { return }
         log.log("stopping")
         let handle = handle
         let loop = loop
@@ -133,6 +136,7 @@ package final class NodeRunner: Sendable {
 
     /// As if the process had been killed, but for what the disk thread was handed before: for tests, and after failures.
     package func kill() {
+        guard beginsToEnd() else { return }
         let handle = handle
         let done = Mailbox<Bool>()
         loop.post { _ in
@@ -146,6 +150,9 @@ package final class NodeRunner: Sendable {
         _ = done.take(into: &batch)
         end()
     }
+
+    /// True for the first who asks.
+    private func beginsToEnd() -> Bool { isEnding.exchange(true, ordering: .relaxed) == false }
 
     private func end() {
         if directory.writeFailure == nil { disk.stop() }

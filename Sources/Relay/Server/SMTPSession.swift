@@ -43,7 +43,7 @@ final class SMTPSession {
         do {
             while true { try await serveCommand() }
         } catch {
-            await connection.finish(deadline: Clock.instant() + .seconds(5))
+            await connection.finish(deadline: Clock.instant() + .seconds(2))
         }
     }
 

@@ -86,7 +86,9 @@ extension Simulation {
 
     private func appended(_ record: Record, to journal: JournalID) {
         switch record {
-        case .accept(let accept): checkAccept(accept)
+        case .accept(let accept):
+            checkAccept(accept)
+            books.indices[journal, default: [:]][accept.id] = accept.recipients
         case .outcome(let outcome): checkOutcome(outcome, in: journal)
         case .attempt(let attempt):
             let key = AttemptKey(journal: journal, message: attempt.message, number: attempt.number)

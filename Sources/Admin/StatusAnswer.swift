@@ -214,8 +214,9 @@ extension StatusAnswer.Verdict {
             case (false, false): "neither accepting nor delivering"
             }
         // One node holds the one copy: losing its disk loses what is queued, and that is said each time.
-        let tolerance = "every message on 1 disk · 0 nodes may fail"
-        let count = self == .healthy && warnings > 0 ? ", \(warnings) warning\(warnings == 1 ? "" : "s")" : ""
+        let hasWarnings = self == .healthy && warnings > 0
+        let tolerance = "\(hasWarnings ? "all" : "every message") on 1 disk · 0 nodes may fail"
+        let count = hasWarnings ? ", \(warnings) warning\(warnings == 1 ? "" : "s")" : ""
         return "\(rawValue)\(count): \(doing) · \(tolerance)"
     }
 }

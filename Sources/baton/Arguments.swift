@@ -1,4 +1,5 @@
 internal import Primitives
+internal import Relay
 
 /// Wrong usage: one line, exit 2.
 struct UsageError: Error {
@@ -41,7 +42,7 @@ struct Arguments: Sendable {
             let parts = word.drop { $0 == "-" }.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = parts.first.map(String.init) ?? ""
             guard word.hasPrefix("--"), let option = options.first(where: { $0.name == name }) else {
-                let hint = closest(name, of: options.map(\.name)).map { "; did you mean --\($0)?" } ?? ""
+                let hint = nearest(name, of: options.map(\.name)).map { "; did you mean --\($0)?" } ?? ""
                 throw UsageError("unknown option \(word)\(hint)")
             }
             if option.value == nil {
@@ -85,18 +86,4 @@ struct Arguments: Sendable {
         }
         return plain
     }
-}
-
-/// A known word that begins like a mistyped one, or has its letters in another order.
-func closest(_ word: String, of known: [String]) -> String? {
-    guard word.count > 1 else { return nil }
-    if let longer = known.first(where: { $0.hasPrefix(word) || word.hasPrefix($0) }) { return longer }
-    func score(_ name: String) -> Int {
-        let shared = zip(name, word).filter { $0 == $1 }.count
-        return name.sorted() == word.sorted() ? name.count : shared
-    }
-    guard let best = known.max(by: { score($0) < score($1) }), score(best) * 3 >= max(best.count, word.count) * 2 else {
-        return nil
-    }
-    return best
 }

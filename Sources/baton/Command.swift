@@ -1,3 +1,5 @@
+internal import Relay
+
 /// One command of `baton`: the table of them makes the help, the completions and the dispatch.
 struct CommandSpec: Sendable {
     /// `["queue", "list"]`.
@@ -92,14 +94,14 @@ enum Baton {
         guard group.isEmpty else {
             if words.count > 1, !words[1].hasPrefix("-") {
                 let known = group.compactMap { $0.path.count > 1 ? $0.path[1] : nil }
-                let hint = closest(words[1], of: known).map { "; did you mean \($0)?" } ?? ""
+                let hint = nearest(words[1], of: known).map { "; did you mean \($0)?" } ?? ""
                 Output.error("baton \(words[0]): unknown command \(words[1])\(hint)")
                 return 2
             }
             Output.write(Help.list(of: group))
             return words.contains("--help") || words.contains("-h") ? 0 : 2
         }
-        let hint = closest(words[0], of: commands.map { $0.path[0] }).map { "; did you mean \($0)?" } ?? ""
+        let hint = nearest(words[0], of: commands.map { $0.path[0] }).map { "; did you mean \($0)?" } ?? ""
         Output.error("baton: unknown command \(words[0])\(hint)\n  see: baton --help")
         return 2
     }

@@ -38,8 +38,15 @@ enum Help {
                 text += "  \(left)\(String(repeating: " ", count: width + 2 - left.count))\(option.help)\n"
             }
         }
-        if !command.details.isEmpty { text += "\n\(command.details)\n" }
+        if !command.details.isEmpty { text += "\n" + paragraphs(command.details).joined(separator: "\n") + "\n" }
         return text
+    }
+
+    /// Filled to the width of tables; the keys of `--json` begin a line of their own.
+    private static func paragraphs(_ text: String) -> [String] {
+        text.replacing("\n", with: " ").replacing(" JSON: ", with: "\nJSON: ").split(separator: "\n").flatMap {
+            folded(String($0), TextTable.width)
+        }
     }
 
     /// Completes commands, their verbs and their options.

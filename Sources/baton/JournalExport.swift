@@ -9,7 +9,7 @@ internal import SMTP
 
 let journalCommands = [
     CommandSpec(
-        ["journal", "export"], "offline: every unfinished message of a data directory, as JSON and .eml",
+        ["journal", "export"], "offline: the unfinished messages of a data directory",
         arguments: "DIR",
         options: [
             OptionSpec("data", "DIR", "the data directory (default /var/lib/baton); it is only read"),

@@ -80,9 +80,11 @@ struct TextTable {
 
 /// At most so many characters, and no space at the end.
 func cut(_ text: String, _ width: Int) -> String {
-    var line = text.count > width ? String(text.prefix(width - 1)) + "…" : text
-    while line.last == " " { line.removeLast() }
-    return line
+    func trimmed(_ text: some StringProtocol) -> String {
+        String(text[..<(text.lastIndex { $0 != " " }.map(text.index(after:)) ?? text.startIndex)])
+    }
+    let line = trimmed(text)
+    return line.count > width ? trimmed(line.prefix(width - 1)) + "…" : line
 }
 
 /// What a peer sent must not move a terminal's cursor.
@@ -107,7 +109,7 @@ func grouped(_ number: some BinaryInteger) -> String {
 func percentage(_ share: Double?) -> String {
     guard let share else { return "-" }
     let tenths = Int((share * 1000).rounded())
-    return tenths < 100 && tenths > 0 ? "\(tenths / 10).\(tenths % 10) %" : "\((tenths + 5) / 10) %"
+    return tenths < 100 ? "\(tenths / 10).\(tenths % 10) %" : "\((tenths + 5) / 10) %"
 }
 
 func span(_ seconds: Double?) -> String {

@@ -38,7 +38,7 @@ let queueCommands =
             details: "JSON: by, matched, counted, rows[{key, messages, recipients, bytes, oldestSeconds}].",
             run: summary),
         CommandSpec(
-            ["queue", "export"], "writes messages into a directory: envelope as JSON, content as .eml",
+            ["queue", "export"], "writes messages into a directory, as JSON and .eml",
             arguments: "DIR [ID…]", options: filters + [OptionSpec("all", nil, "every message")] + AdminClient.options,
             examples: ["baton queue export /tmp/out --to @example.net"],
             details: "The messages stay in the queue. Without a running node: baton journal export.", run: export),

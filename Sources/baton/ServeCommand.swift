@@ -18,7 +18,7 @@ let serveCommands = [
         examples: ["baton config check /etc/baton/baton.json5"],
         details: "Exit 0: it can be used (warnings included). Exit 1: it has errors.", run: check),
     CommandSpec(
-        ["config", "example"], "prints a commented configuration with everything that this version acts on",
+        ["config", "example"], "prints a commented configuration with all that this version knows",
         examples: ["baton config example > baton.json5"]
     ) { arguments in
         _ = try arguments.plain(0...0, "no arguments")

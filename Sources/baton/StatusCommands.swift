@@ -4,7 +4,7 @@ internal import Glibc
 
 let statusCommands = [
     CommandSpec(
-        ["status"], "the node at a glance: queue, upstreams, rates, what is wrong and what to do",
+        ["status"], "the node at a glance, what is wrong and what to do",
         options: [OptionSpec("watch", nil, "again every 2 seconds, until interrupted")] + AdminClient.options,
         examples: ["baton status --config /etc/baton/baton.json5", "baton status --json | jq .queue"],
         details: """

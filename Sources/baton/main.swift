@@ -5,4 +5,9 @@ internal import Glibc
 if CommandLine.arguments.dropFirst().first == "serve" { Signals.block() }
 // A closed pipe or connection is an error of a write, not the end of the process.
 signal(SIGPIPE, SIG_IGN)
-exit(await Baton.run(Array(CommandLine.arguments.dropFirst())))
+
+let words = Array(CommandLine.arguments.dropFirst())
+// Detached, because the main thread must not go into `dispatch_main`, as it would with an `await` here: that waits with
+// all signals unblocked (`sigsuspend` with an empty set), and a SIGTERM would end the node there, undrained.
+Task.detached { exit(await Baton.run(words)) }
+while true { pause() }

@@ -34,7 +34,7 @@ final class ConfigurationReport {
 }
 
 /// The known name that a mistyped one most likely means: the smallest edit distance, if it is small enough to be a slip.
-func nearest(_ word: String, of known: [String]) -> String? {
+package func nearest(_ word: String, of known: [String]) -> String? {
     let limit = max(2, word.count / 3)
     let scored = known.map { (name: $0, distance: editDistance(word.lowercased(), $0.lowercased())) }
     guard let best = scored.min(by: { $0.distance < $1.distance }), best.distance <= limit else { return nil }

@@ -158,6 +158,13 @@ package struct AdminAPI: Sendable {
         guard let range = ULID.range(prefix: prefix) else {
             throw BadRequest("\(prefix) is not the beginning of a message id")
         }
+        // A whole id needs no look at the whole queue.
+        if range.lowerBound == range.upperBound {
+            guard let message = await source.message(MessageID(range.lowerBound)) else {
+                throw BadRequest("no unfinished message has the id \(prefix)", status: 404)
+            }
+            return (message, await source.status().time)
+        }
         var filter = QueueFilter()
         filter.ids = [range]
         let (messages, matched) = await source.list(filter, limit: 2)

@@ -67,12 +67,19 @@ launch() {
     printf '%s\n' "$!" >"$directory/$name.pid"
 }
 
+# Whether a process is gone with all its threads, and so its locks and sockets: a dead one may wait for its parent to look.
+is_gone() {
+    local threads
+    threads=$(cat "/proc/$1/task/"*/stat 2>/dev/null) || true
+    [ -z "$threads" ] || [[ $(wc -l <<<"$threads") -eq 1 && ${threads##*) } == [ZX]* ]]
+}
+
 # Ends a process of ours by a signal and waits until it is gone; after the patience (seconds) it says so and fails.
 end() {
     local name=$1 signal=$2 patience=$3 pid waited=0
     pid=$(pid_of "$name") || return 0
     kill "-$signal" "$pid" 2>/dev/null || true
-    while pid_of "$name" >/dev/null; do
+    until is_gone "$pid"; do
         sleep 0.02
         waited=$((waited + 1))
         [ "$waited" -lt $((patience * 50)) ] || fail "$name (pid $pid) did not end within $patience s of SIG$signal"

@@ -4,10 +4,12 @@ internal import Primitives
 extension ClusterNode {
     mutating func greeted(_ peer: ReplicaID, _ incarnation: UInt64, _ turn: inout ClusterTurn) {
         guard peer != me, incarnation >= incarnations[peer] ?? 0 else { return }
-        incarnations[peer] = incarnation
+        let isNew = incarnation > incarnations.updateValue(incarnation, forKey: peer) ?? 0
         if acquainted.insert(peer).inserted { turn.effects.append(.met(peer)) }
         let verdict = watches[peer, default: ProcessWatch()].greeted(incarnation: incarnation)
         act(on: verdict, about: peer, &turn)
+        guard isNew else { return }
+        for journal in journals.keys.sorted() { journals[journal]?.restarted(peer, &turn) }
     }
 
     mutating func disconnected(_ peer: ReplicaID, _ end: ProcessWatch.End, _ turn: inout ClusterTurn) {

@@ -9,6 +9,8 @@ package struct ClusterSettings: Sendable {
     package var lease: Duration = .seconds(2)
     /// Whether a proved process death ends a promise before its time.
     package var isFastFailover = true
+    /// Bytes of a file that travel in one message; a longer frame travels alone.
+    package var chunk: UInt64 = 256 << 10
     /// Empty in the product, always.
     package var mutations: Set<Mutation> = []
 

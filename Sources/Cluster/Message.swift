@@ -89,6 +89,20 @@ package struct Append: Hashable, Sendable {
     /// Where the owner's journal ended when this was sent.
     package var ownerEnd: UInt64
     package var bytes: [UInt8]
+
+    package init(
+        journal: JournalID, epoch: UInt64, lease: Duration, previousOffset: UInt64, previousEpoch: UInt64,
+        committed: UInt64, ownerEnd: UInt64, bytes: [UInt8]
+    ) {
+        self.journal = journal
+        self.epoch = epoch
+        self.lease = lease
+        self.previousOffset = previousOffset
+        self.previousEpoch = previousEpoch
+        self.committed = committed
+        self.ownerEnd = ownerEnd
+        self.bytes = bytes
+    }
 }
 
 /// Everything up to `end` is on the replica's disk and equal to the owner's.
@@ -96,6 +110,12 @@ package struct Durable: Hashable, Sendable {
     package var journal: JournalID
     package var epoch: UInt64
     package var end: UInt64
+
+    package init(journal: JournalID, epoch: UInt64, end: UInt64) {
+        self.journal = journal
+        self.epoch = epoch
+        self.end = end
+    }
 }
 
 /// The frame before what was sent is not there. Try from `hint`, where a frame of `hintEpoch` ends here: a frame ends there
@@ -106,6 +126,14 @@ package struct Mismatch: Hashable, Sendable {
     package var end: UInt64
     package var hint: UInt64
     package var hintEpoch: UInt64
+
+    package init(journal: JournalID, epoch: UInt64, end: UInt64, hint: UInt64, hintEpoch: UInt64) {
+        self.journal = journal
+        self.epoch = epoch
+        self.end = end
+        self.hint = hint
+        self.hintEpoch = hintEpoch
+    }
 }
 
 /// `epoch` is over here: `promised` is what counts.
@@ -113,6 +141,12 @@ package struct Fenced: Hashable, Sendable {
     package var journal: JournalID
     package var epoch: UInt64
     package var promised: UInt64
+
+    package init(journal: JournalID, epoch: UInt64, promised: UInt64) {
+        self.journal = journal
+        self.epoch = epoch
+        self.promised = promised
+    }
 }
 
 /// A probe (would you?) or a claim in earnest, of every journal that one claimant asks this replica about.
@@ -121,10 +155,21 @@ package struct ClaimRequest: Hashable, Sendable {
         package var journal: JournalID
         package var epoch: UInt64
         package var lease: Duration
+
+        package init(journal: JournalID, epoch: UInt64, lease: Duration) {
+            self.journal = journal
+            self.epoch = epoch
+            self.lease = lease
+        }
     }
 
     package var sentAt: Instant
     package var items: [Item]
+
+    package init(sentAt: Instant, items: [Item]) {
+        self.sentAt = sentAt
+        self.items = items
+    }
 }
 
 /// Answers in the order of the request's items.
@@ -136,6 +181,14 @@ package struct ClaimAnswers: Hashable, Sendable {
         package var lastEpoch: UInt64
         package var end: UInt64
         package var isWhole: Bool
+
+        package init(journal: JournalID, epoch: UInt64, lastEpoch: UInt64, end: UInt64, isWhole: Bool) {
+            self.journal = journal
+            self.epoch = epoch
+            self.lastEpoch = lastEpoch
+            self.end = end
+            self.isWhole = isWhole
+        }
     }
 
     package enum Item: Hashable, Sendable {
@@ -147,6 +200,11 @@ package struct ClaimAnswers: Hashable, Sendable {
 
     package var sentAt: Instant
     package var items: [Item]
+
+    package init(sentAt: Instant, items: [Item]) {
+        self.sentAt = sentAt
+        self.items = items
+    }
 }
 
 package struct Fetch: Hashable, Sendable {
@@ -154,6 +212,13 @@ package struct Fetch: Hashable, Sendable {
     package var epoch: UInt64
     package var previousOffset: UInt64
     package var previousEpoch: UInt64
+
+    package init(journal: JournalID, epoch: UInt64, previousOffset: UInt64, previousEpoch: UInt64) {
+        self.journal = journal
+        self.epoch = epoch
+        self.previousOffset = previousOffset
+        self.previousEpoch = previousEpoch
+    }
 }
 
 /// Whole frames from `offset` on, and what the copy they are from is now.
@@ -165,6 +230,18 @@ package struct Fetched: Hashable, Sendable {
     package var end: UInt64
     package var isWhole: Bool
     package var bytes: [UInt8]
+
+    package init(
+        journal: JournalID, epoch: UInt64, offset: UInt64, lastEpoch: UInt64, end: UInt64, isWhole: Bool, bytes: [UInt8]
+    ) {
+        self.journal = journal
+        self.epoch = epoch
+        self.offset = offset
+        self.lastEpoch = lastEpoch
+        self.end = end
+        self.isWhole = isWhole
+        self.bytes = bytes
+    }
 }
 
 /// A final outcome that an owner learned after it had stopped being one.

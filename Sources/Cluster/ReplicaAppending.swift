@@ -98,7 +98,7 @@ extension Replica {
             .read(
                 ReadRequest(
                     journal: journal, epoch: fetch.epoch, generation: copy.generation, offset: fetch.previousOffset,
-                    count: Int(min(copy.end - fetch.previousOffset, ReadRequest.chunk)),
+                    count: Int(min(copy.end - fetch.previousOffset, turn.settings.chunk)),
                     purpose: .fetch(by: claimant))))
     }
 
@@ -128,9 +128,4 @@ extension Replica {
         longer.count = length
         turn.effects.append(.read(longer))
     }
-}
-
-extension ReadRequest {
-    /// Bytes of a file that travel in one message.
-    static let chunk: UInt64 = 256 << 10
 }

@@ -67,7 +67,7 @@ extension Replica {
             .read(
                 ReadRequest(
                     journal: journal, epoch: ownership.owner.epoch, generation: copy.generation, offset: progress.next,
-                    count: Int(min(ownership.unsentOffset - progress.next, ReadRequest.chunk)),
+                    count: Int(min(ownership.unsentOffset - progress.next, turn.settings.chunk)),
                     purpose: .append(to: replica))))
     }
 
@@ -156,6 +156,15 @@ extension Replica {
         ownership.peers[replica] = progress
         role = .owning(ownership)
         pump(replica, &turn)
+    }
+
+    /// A process began anew on a replica's disk: it may hold less than it has acknowledged, or need to hear that it is whole.
+    mutating func restarted(_ replica: ReplicaID, _ turn: inout ClusterTurn) {
+        guard case .owning(var ownership) = role, ownership.peers[replica] != nil else { return }
+        let end = ownership.unsentOffset
+        ownership.peers[replica] = Ownership.Progress(base: end, next: end, movedAt: turn.now)
+        send([], [], at: end, through: end, to: replica, ownership.owner, &turn)
+        role = .owning(ownership)
     }
 
     /// A replica has promised a higher epoch: this one is over, and is claimed anew above it at once.

@@ -16,6 +16,8 @@ extension ClusterSimulation {
         case 6, 7: end(node, losesPower: true)
         case 8, 9: pause(node)
         case 10:
+            network.stragglers = random.chance(0.5) ? 0.1 : 0.02
+            network.straggler = random.chance(0.5) ? 1_500_000_000 : 400_000_000
             network.loss = random.chance(0.5) ? 0.2 : 0
             network.copies = random.chance(0.5) ? 0.2 : 0
         case 11: node.syncDelay = random.chance(0.5) ? 1_000_000...150_000_000 : 200_000...3_000_000
@@ -57,11 +59,18 @@ extension ClusterSimulation {
         }
     }
 
-    private func end(_ node: SimulatedClusterNode, losesPower: Bool) {
+    /// A promise is under way to the disk: what is lost now, between two steps of a claim, hurts most.
+    func tryFate(of node: SimulatedClusterNode) {
+        guard !isHealing, node.isUp, random.chance(0.04) else { return }
+        schedule(.powerCut(node.index), after: Int64.random(in: 0...3_000_000, using: &random))
+    }
+
+    func end(_ node: SimulatedClusterNode, losesPower: Bool) {
         guard node.isUp else { return }
         tell("\(node.name) \(losesPower ? "loses power" : "is killed")")
         stop(node, losesPower: losesPower)
-        schedule(.start(node.index), after: Int64.random(in: 5_000_000...2_500_000_000, using: &random))
+        let longest: Int64 = random.chance(0.5) ? 100_000_000 : 2_500_000_000
+        schedule(.start(node.index), after: Int64.random(in: 5_000_000...longest, using: &random))
     }
 
     func stop(_ node: SimulatedClusterNode, losesPower: Bool) {

@@ -32,6 +32,7 @@ final class ClusterSimulation {
         case ended(Int, peer: Int, name: ReplicaID, connection: UInt64, ProcessWatch.End)
         case knocked(Int, peer: ReplicaID, ProcessWatch.Knock, incarnation: UInt64)
         case read(Int, ReadRequest, incarnation: UInt64)
+        case powerCut(Int)
         case fault
         case heal
     }
@@ -51,6 +52,8 @@ final class ClusterSimulation {
     var network: SimulatedNetwork
     var invariants = ClusterInvariants()
     var isHealing = false
+    /// A frame or a few in one message: more interleavings.
+    let chunk: UInt64
     /// Machines without power: they refuse nothing.
     var poweredOff: Set<Int> = []
     var frames: UInt64 = 0
@@ -69,6 +72,7 @@ final class ClusterSimulation {
         random = SeededRandom(seed: plan.seed)
         identifiers = ULIDGenerator(seed: plan.seed ^ 0x6a6f_7572)
         network = SimulatedNetwork(nodes: plan.nodes)
+        chunk = random.chance(0.7) ? 100 : 1000
         for index in 0..<plan.nodes {
             let spread = plan.drifts ? 0.6 : 0.0499
             nodes.append(
@@ -144,6 +148,7 @@ final class ClusterSimulation {
             let bytes = files.cache.bytes
             let start = min(Int(request.offset), bytes.count)
             give(index, .read(request, Array(bytes[start..<min(start + request.count, bytes.count)])))
+        case .powerCut(let index): if !isHealing { end(nodes[index], losesPower: true) }
         case .fault: fault()
         case .heal: heal()
         }
@@ -179,6 +184,7 @@ final class ClusterSimulation {
         node.syncScheduled = []
         var settings = ClusterSettings(me: node.id, incarnation: node.incarnation)
         settings.lease = plan.lease
+        settings.chunk = chunk
         settings.mutations = plan.mutations
         let now = node.local(time)
         var core = ClusterNode(settings: settings, at: now)
@@ -241,7 +247,7 @@ final class ClusterSimulation {
         guard let replica = owned.randomElement(using: &random), let owner = replica.owner else { return }
         if isHealing || random.chance(0.75) {
             guard replica.copy.retiredEnd == nil, replica.copy.end < 6000 else { return }
-            for _ in 0..<Int.random(in: 1...3, using: &random) {
+            for _ in 0..<Int.random(in: 1...6, using: &random) {
                 append(.abort(StreamID(nextFrame())), to: replica.journal, of: node)
             }
             give(index, .flush)

@@ -10,7 +10,8 @@ struct SimulatedNetwork {
     var copies = 0.0
     /// True nanoseconds.
     var delay: ClosedRange<Int64> = 100_000...2_000_000
-    /// A message in a hundred or so takes much longer, and is overtaken.
+    /// How many messages take much longer, up to this, and are overtaken.
+    var stragglers = 0.02
     var straggler: Int64 = 400_000_000
 
     init(nodes: Int) { isCut = Array(repeating: Array(repeating: false, count: nodes), count: nodes) }
@@ -20,7 +21,9 @@ struct SimulatedNetwork {
 
 extension ClusterSimulation {
     func delay() -> Int64 {
-        if !isHealing, random.chance(0.02) { return Int64.random(in: 0...network.straggler, using: &random) }
+        if !isHealing, random.chance(network.stragglers) {
+            return Int64.random(in: 0...network.straggler, using: &random)
+        }
         return Int64.random(in: network.delay, using: &random)
     }
 
@@ -31,6 +34,7 @@ extension ClusterSimulation {
             case .storePromise(let journal, let promise, let mark):
                 tell("\(node.name) stores promise of \(journal.short): epoch \(promise.epoch) to \(promise.owner)")
                 invariants.promised(promise, journal, by: node)
+                tryFate(of: node)
                 ask(.promise(promise), journal, mark, node)
             case .write(let journal, let offset, let bytes, let mark):
                 ask(.write(offset: Int(offset), bytes), journal, mark, node)

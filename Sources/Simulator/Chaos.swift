@@ -19,8 +19,9 @@ extension Simulation {
         }
         if plan.faults.contains(.toggleUpstream) { occasionally(plan.duration / 4) { $0.toggleUpstream() } }
         if plan.faults.contains(.reconfigure) { occasionally(plan.duration / 2) { $0.reconfigure() } }
-        for index in upstreams.indices {
-            occasionally(plan.moodEvery) { $0.changeMood(index) }
+        let possible = SimulatedUpstream.moodFaults + [.reducedCapabilities]
+        if !plan.faults.isDisjoint(with: possible) {
+            for index in upstreams.indices { occasionally(plan.moodEvery) { $0.changeMood(index) } }
         }
     }
 
@@ -57,15 +58,9 @@ extension Simulation {
         }
     }
 
-    private func setMood(_ index: Int, _ mood: SimulatedUpstream.Mood) {
+    func setMood(_ index: Int, _ mood: SimulatedUpstream.Mood) {
         upstreams[index].mood = mood
         say("\(upstreams[index].name): " + (mood.faults.isEmpty ? "well" : mood.words))
-    }
-
-    /// For scenarios: the upstream is like this from now on.
-    package func set(_ upstream: String, _ faults: [Fault: Double]) {
-        guard let index = upstreams.firstIndex(where: { $0.name == upstream }) else { return }
-        setMood(index, SimulatedUpstream.Mood(faults: faults))
     }
 
     private func jump() {
@@ -76,7 +71,7 @@ extension Simulation {
         jumpWall(by: random.chance(0.5) ? size : .zero - size)
     }
 
-    package func jumpWall(by step: Duration) {
+    func jumpWall(by step: Duration) {
         count(.wallJump)
         say("the wall clock jumps by \(step)")
         wallOffset += step

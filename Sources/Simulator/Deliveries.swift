@@ -8,6 +8,10 @@ extension Simulation {
         let settings = upstreams[link.upstream].settings
         let name = "a transaction of \(transaction.message) to \(settings.name)"
         let count = transaction.request.recipients.count
+        onTransaction?(
+            Begun(
+                message: transaction.message, upstream: settings.name, recipients: count, at: scheduler.now,
+                attempt: transaction.attempt))
         if count == 0 || count > settings.maximumRecipients { fail("\(name) with \(count) recipients") }
         if link.transactions.count >= 2 { fail("\(name) behind two others") }
         if transaction.request.reversePath == nil, !settings.nullSender {

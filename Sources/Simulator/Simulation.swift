@@ -55,6 +55,8 @@ package final class Simulation {
     var configuration: NodeConfiguration
     /// For scenarios: sees every delivery.
     package var onDelivery: ((MessageID, [UInt8], String) -> Void)?
+    /// For scenarios: sees every transaction begin.
+    package var onTransaction: ((Begun) -> Void)?
 
     package init(_ plan: Plan) {
         self.plan = plan
@@ -75,7 +77,6 @@ package final class Simulation {
         start()
         chaos()
         settle()
-        finish()
     }
 
     /// The node's first start, and everything that the plan spreads over its duration.
@@ -100,7 +101,7 @@ package final class Simulation {
         if totals.steps > Simulation.stepLimit { fail("\(totals.steps) steps and no end") }
     }
 
-    /// Everything is healed: what is queued must go.
+    /// Everything is healed: what is queued must go, and the books of all sides must agree.
     package func settle() {
         heal()
         runUntilQuiet("after everything was healed")
@@ -111,6 +112,7 @@ package final class Simulation {
             step()
             runUntilQuiet("after what was held was released")
         }
+        finish()
     }
 
     private func runUntilQuiet(_ when: String) {

@@ -146,6 +146,10 @@ package final class NodeHost: @unchecked Sendable {
         }
     }
 
+    /// Questions go this way: asked of the property itself, each would copy the whole value first.
+    @inline(__always)
+    fileprivate func borrow<Result>(_ ask: (inout Node) -> Result) -> Result { ask(&node) }
+
     // MARK: Turns
 
     private func endTurn() {
@@ -155,7 +159,7 @@ package final class NodeHost: @unchecked Sendable {
     }
 
     private func armTimer() {
-        guard !isStopped, let deadline = node.nextDeadline else { return }
+        guard !isStopped, let deadline = borrow({ $0.nextDeadline }) else { return }
         // An armed timer that is early does no harm: the tick finds nothing, and the next one is armed.
         guard deadline < timerAt else { return }
         if let timer { loop.cancel(timer) }
@@ -172,7 +176,7 @@ package final class NodeHost: @unchecked Sendable {
 // MARK: - What sessions, deliveries and people ask, on the loop
 
 extension NodeHost {
-    func admission() -> Reply? { node.admission(at: Clock.now()) }
+    func admission() -> Reply? { borrow { $0.admission(at: Clock.now()) } }
 
     func allotMessageID() -> MessageID { node.allotMessageID(at: Clock.now()) }
 
@@ -201,7 +205,9 @@ extension NodeHost {
         feed(.streamAborted(stream))
     }
 
-    func mayFinish(_ transaction: UInt64) -> Bool { node.mayFinish(transaction: transaction, at: Clock.now()) }
+    func mayFinish(_ transaction: UInt64) -> Bool {
+        borrow { $0.mayFinish(transaction: transaction, at: Clock.now()) }
+    }
 
     func command(_ command: Command) async -> CommandAnswer {
         guard !isStopped else { return .tryAgain }
@@ -227,13 +233,13 @@ extension NodeHost {
         drainWaiters = []
     }
 
-    func status() -> NodeStatus { node.status(at: Clock.now()) }
+    func status() -> NodeStatus { borrow { $0.status(at: Clock.now()) } }
 
     func list(_ filter: QueueFilter, limit: Int) -> (messages: [MessageStatus], matched: Int) {
-        node.list(filter, limit: limit, at: Clock.now())
+        borrow { $0.list(filter, limit: limit, at: Clock.now()) }
     }
 
-    func message(_ id: MessageID) -> MessageStatus? { node.message(id, at: Clock.now()) }
+    func message(_ id: MessageID) -> MessageStatus? { borrow { $0.message(id, at: Clock.now()) } }
 
     func logRefusal(client: String, stage: StaticString, _ reply: Reply) {
         logEntries.append(.refused(client: client, stage: stage, reply: reply, Clock.wall()))

@@ -75,10 +75,12 @@ final class DiskThread: @unchecked Sendable {
 
     func take(_ job: Job) { inbox.put(job) }
 
-    /// Does what was handed over before, and ends the thread.
+    /// Does what was handed over before, ends the thread, and closes the files.
     func stop() {
         inbox.close()
         thread?.join()
+        open = [:]
+        files.removeAll()
     }
 
     private func run() {
@@ -101,6 +103,8 @@ final class DiskThread: @unchecked Sendable {
     private func lookAtSpace() {
         guard let space = DiskSpace(at: directory.path) else { return }
         reserve.refill(free: space.free.bytes)
+        // What fills up again is reported again.
+        isFull = false
         events.append(.diskSpace(free: space.free, total: space.total))
     }
 
@@ -119,7 +123,6 @@ final class DiskThread: @unchecked Sendable {
                     done += 1
                 }
             }
-            isFull = false
         } catch {
             guard error.isDiskFull else {
                 broken(error)
@@ -132,8 +135,7 @@ final class DiskThread: @unchecked Sendable {
 
     /// Nothing can be written: what is queued waits, but for what makes room.
     private func blocked(at done: Int) {
-        if !isFull, let journal = queue[done].journal { events.append(.diskFull(journal)) }
-        isFull = true
+        if let journal = queue[done].journal { reportFull(journal) }
         var index = done
         while index < queue.count {
             if case .delete(let journal) = queue[index] {
@@ -176,7 +178,7 @@ final class DiskThread: @unchecked Sendable {
         do throws(FileError) {
             let file = try OpenFile(path, .createNew)
             var made = JournalFile(file, length: 0)
-            try made.reserve(upTo: 1, chunk: chunk)
+            _ = try made.grow(upTo: 1, chunk: chunk)
             try synchronizeDirectory(directory.journalsPath)
             open[journal] = made
             files.set(journal, file)
@@ -228,9 +230,7 @@ final class DiskThread: @unchecked Sendable {
     /// Writes all of these and syncs each file once; after that they are durable.
     private func write(_ range: Range<Int>) throws(FileError) {
         let runs = self.runs(range)
-        for run in runs {
-            try withReserve { () throws(FileError) in try open[run.journal]?.reserve(upTo: run.end, chunk: chunk) }
-        }
+        for run in runs where open[run.journal]?.needsGrowth(upTo: run.end) == true { try grow(run) }
         let began = Clock.instant()
         if runs.count == 1, runs[0].end - runs[0].start <= UInt64(DiskThread.bufferSize) {
             guard let file = open[runs[0].journal]?.file else { return }
@@ -242,6 +242,18 @@ final class DiskThread: @unchecked Sendable {
         let took = Clock.instant() - began
         syncTimes.withLock { $0.record(took) }
         for run in runs { events.append(.durable(run.journal, upTo: run.end)) }
+    }
+
+    /// The first sign of scarcity is reported at once, while there still is room for what was appended.
+    private func grow(_ run: Run) throws(FileError) {
+        var room: JournalFile.Room?
+        try withReserve { () throws(FileError) in room = try open[run.journal]?.grow(upTo: run.end, chunk: chunk) }
+        if room == .enough { lookAtSpace() } else { reportFull(run.journal) }
+    }
+
+    private func reportFull(_ journal: JournalID) {
+        if !isFull { events.append(.diskFull(journal)) }
+        isFull = true
     }
 
     private func writeInPieces(_ runs: [Run]) throws(FileError) {

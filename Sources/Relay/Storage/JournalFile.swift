@@ -16,15 +16,21 @@ struct JournalFile {
         self.length = length
     }
 
+    enum Room: Hashable { case enough, scarce }
+
+    func needsGrowth(upTo end: UInt64) -> Bool { end > length }
+
     /// Makes sure that a write up to `end` grows nothing. Fills a whole chunk when there is room for one, else only what
-    /// is needed.
-    mutating func reserve(upTo end: UInt64, chunk: UInt64 = chunk) throws(FileError) {
-        guard end > length else { return }
+    /// is needed, and says so.
+    mutating func grow(upTo end: UInt64, chunk: UInt64) throws(FileError) -> Room {
+        guard end > length else { return .enough }
         do throws(FileError) {
             try zero(upTo: max(length + chunk, JournalFile.rounded(end)))
+            return .enough
         } catch {
             guard error.isDiskFull else { throw error }
             try zero(upTo: JournalFile.rounded(end))
+            return .scarce
         }
     }
 

@@ -7,5 +7,7 @@ final class JournalFiles: Sendable {
 
     subscript(journal: JournalID) -> OpenFile? { files.withLock { $0[journal] } }
 
+    func removeAll() { files.withLock { $0 = [:] } }
+
     func set(_ journal: JournalID, _ file: OpenFile?) { files.withLock { $0[journal] = file } }
 }

@@ -6,7 +6,7 @@ internal import Primitives
 /// 'Storage rules'). Given up piece by piece; taken back once the disk has room again.
 struct Reserve {
     static let size: UInt64 = 256 << 20
-    static let piece: UInt64 = 8 << 20
+    static let piece: UInt64 = 1 << 20
 
     private let path: String
     private let wanted: UInt64

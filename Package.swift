@@ -45,11 +45,16 @@ let package = Package(
 
         // The body.
         part("EventLoop", ["Primitives", "CLinux", "CTLS", "CCrypto"]),
-        part("Relay", ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node", "EventLoop", "CLinux", "CCrypto"]),
-        part("Admin", ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node", "EventLoop", "Relay", "CMicroHTTPD"]),
+        part(
+            "Relay", ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node", "EventLoop", "CLinux", "CCrypto"]),
+        part(
+            "Admin",
+            ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node", "EventLoop", "Relay", "CMicroHTTPD"]),
         .executableTarget(
             name: "baton",
-            dependencies: ["Primitives", "SMTP", "Journal", "Node", "Routing", "EventLoop", "Relay", "Admin", "CLinux"],
+            dependencies: [
+                "Primitives", "SMTP", "Journal", "Node", "Routing", "EventLoop", "Relay", "Admin", "CLinux",
+            ],
             swiftSettings: strict),
 
         tests("PrimitivesTests", ["Primitives"]),

@@ -142,6 +142,10 @@ extension Simulation {
             totals.accepted += 1
             if given != id { return fail("\(id) is answered as \(given)") }
             books.messages[id]?.answer = .queued
+            let queued = books.unfinished.filter { books.messages[$0]?.answer == .queued }.count
+            if queued > configuration.maximumQueuedMessages {
+                fail("\(queued) messages are queued, and \(configuration.maximumQueuedMessages) are allowed")
+            }
             if books.messages[id]?.journals.isEmpty == true {
                 fail("\(id) is answered 250 before its accept is durable")
             }

@@ -104,4 +104,42 @@ struct OutageTests {
         for id in ids { #expect(simulation.deliveries(of: id) == 1, "delivered by the other upstream at once") }
         #expect(simulation.violation == nil && simulation.totals.bounces == 0)
     }
+
+    @Test("while first tries wait, retries get at most seven of ten slots, and at least some", arguments: [1, 3, 10])
+    func retryShare(_ connections: Int) throws {
+        var configuration = OutageTests.configuration(upstreams: 1)
+        configuration.upstreams[0].maximumConnections = connections
+        let simulation = Simulation(scenario: configuration)
+        simulation.set("up1", [.refuseConnect: 1])
+        var backlog: Set<MessageID> = []
+        for number in 0..<300 {
+            backlog.insert(try #require(simulation.send(to: ["old\(number)@example.net"])))
+        }
+        simulation.run(for: .minutes(1))
+        simulation.set("up1", [:])
+        var begun: [Bool] = []
+        simulation.onTransaction = { begun.append(backlog.contains($0.message)) }
+        // More than the upstream takes, until half of the backlog is gone.
+        while begun.filter({ $0 }).count < 150, begun.count < 3000, simulation.violation == nil {
+            for number in 0..<5 { simulation.send(to: ["new\(number)@example.net"]) }
+            simulation.run(for: .milliseconds(20))
+        }
+        let first = try #require(begun.firstIndex(of: false))
+        let share = Double(begun[first...].filter { $0 }.count) / Double(begun.count - first)
+        #expect(share <= 0.72 && share > 0.1)
+        #expect(simulation.violation == nil)
+    }
+
+    @Test("a used connection that the upstream closes is no attempt: the message goes on a fresh one at once")
+    func stale() throws {
+        let simulation = Simulation(scenario: OutageTests.configuration(upstreams: 1))
+        simulation.set("up1", [.staleConnection: 1])
+        for number in 0..<300 {
+            let id = try #require(simulation.send(to: ["r\(number)@example.net"]))
+            simulation.run(for: .milliseconds(1 + number * 7))
+            simulation.run(for: .seconds(2))
+            #expect(simulation.deliveries(of: id) == 1)
+        }
+        #expect(simulation.violation == nil)
+    }
 }

@@ -78,10 +78,16 @@ extension ClusterNode {
     func claimDue(_ journal: JournalID, _ now: Instant) -> Instant? {
         guard mayClaim, let replica = journals[journal], case .follower = replica.role,
             !replica.copy.isEmpty || replica.opening != nil, !replica.copy.hasUnknownKinds,
-            replica.replicas.contains(me), let ended = replica.endedAt(now)
+            replica.replicas.contains(me), let ended = replica.endedAt(now),
+            // Without a majority to ask, a claim would only keep it from the next one.
+            replica.replicas.count(where: { $0 == me || isConnected($0) }) > replica.replicas.count / 2
         else { return nil }
         let polite = replica.spokeForOtherAt.map { $0 + ClusterSettings.courtesyDelay } ?? ended
         return max(max(ended + rankDelay(replica, now), polite), replica.notBefore)
+    }
+
+    private func isConnected(_ peer: ReplicaID) -> Bool {
+        if case .connected = watches[peer]?.state { true } else { false }
     }
 
     private func rankDelay(_ replica: Replica, _ now: Instant) -> Duration {

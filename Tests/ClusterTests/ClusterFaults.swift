@@ -61,7 +61,7 @@ extension ClusterSimulation {
 
     /// A promise is under way to the disk: what is lost now, between two steps of a claim, hurts most.
     func tryFate(of node: SimulatedClusterNode) {
-        guard !isHealing, node.isUp, random.chance(0.04) else { return }
+        guard !isHealing, plan.hasFaults, node.isUp, random.chance(0.04) else { return }
         schedule(.powerCut(node.index), after: Int64.random(in: 0...3_000_000, using: &random))
     }
 
@@ -109,14 +109,15 @@ extension ClusterSimulation {
         }
     }
 
-    /// The negative test: a reset, and then a refusal, of a process that lives.
-    private func forge(_ node: SimulatedClusterNode) {
-        guard let victim = node.connections.keys.sorted().randomElement(using: &random) else { return }
-        tell("someone forges the death of n\(victim) for \(node.name)")
-        node.connections[victim] = nil
-        give(node.index, .disconnected(nodes[victim].id, .reset))
-        give(node.index, .knocked(nodes[victim].id, .refused))
-        retryConnect(node.index, victim)
+    /// The negative test: resets, and then refusals, in the name of a process that lives.
+    private func forge(_ victim: SimulatedClusterNode) {
+        tell("someone forges the death of \(victim.name)")
+        for peer in victim.connections.keys.sorted() where random.chance(0.8) {
+            nodes[peer].connections[victim.index] = nil
+            give(peer, .disconnected(victim.id, .reset))
+            give(peer, .knocked(victim.id, .refused))
+            retryConnect(peer, victim.index)
+        }
     }
 
     // MARK: Disks

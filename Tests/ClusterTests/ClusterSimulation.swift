@@ -15,6 +15,7 @@ final class ClusterSimulation {
         var forgesDeath = false
         /// Clocks beyond ±ε/2: the same.
         var drifts = false
+        var hasFaults = true
         /// How long faults are injected, and then how long healing may take.
         var faultTime: Int64 = 6_000_000_000
         var healTime: Int64 = 9_000_000_000
@@ -81,6 +82,15 @@ final class ClusterSimulation {
                     clockStart: Int64.random(in: 0...1_000_000_000_000, using: &random),
                     clockRate: 1 + spread * (2 * random.fraction() - 1)))
         }
+        begin()
+    }
+
+    private func begin() {
+        for node in nodes { schedule(.start(node.index), after: Int64.random(in: 0...50_000_000, using: &random)) }
+        guard plan.hasFaults else { return }
+        invariants.allowsTwoLeases = plan.drifts || plan.forgesDeath
+        schedule(.fault, after: 300_000_000)
+        schedule(.heal, at: plan.faultTime)
     }
 
     func freshULID() -> ULID { identifiers.next(at: WallTime(milliseconds: 1_790_000_000_000 + time / 1_000_000)) }
@@ -99,20 +109,23 @@ final class ClusterSimulation {
 
     /// The first violation, or nil.
     func run() -> String? {
-        for node in nodes { schedule(.start(node.index), after: Int64.random(in: 0...50_000_000, using: &random)) }
-        schedule(.fault, after: 300_000_000)
-        schedule(.heal, at: plan.faultTime)
-        let end = plan.faultTime + plan.healTime
-        while let next = events.popFirst(), next.time <= end {
+        advance(to: plan.faultTime + plan.healTime)
+        guard invariants.violation == nil else { return invariants.violation.map(describe) }
+        invariants.checkEnd(nodes, at: time)
+        return invariants.violation.map(describe)
+    }
+
+    /// Lets everything happen up to a time, or to the first violation.
+    func advance(to end: Int64) {
+        while let next = events.first, next.time <= end {
+            _ = events.popFirst()
             time = next.time
             steps += 1
             happen(next.event)
             invariants.checkStep(nodes, at: time)
-            if let violation = invariants.violation { return describe(violation) }
+            if invariants.violation != nil { return }
         }
         time = end
-        invariants.checkEnd(nodes, at: time)
-        return invariants.violation.map(describe)
     }
 
     private func describe(_ violation: String) -> String {

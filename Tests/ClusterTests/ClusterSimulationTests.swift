@@ -40,6 +40,25 @@ struct ClusterSimulationTests {
         #expect(!first.story.isEmpty)
     }
 
+    @Test("a forged death costs leases, and never a committed frame")
+    func forgedDeath() { expectOnlyLeasesBreak { $0.forgesDeath = true } }
+
+    @Test("clocks beyond their bound cost leases, and never a committed frame")
+    func drift() { expectOnlyLeasesBreak { $0.drifts = true } }
+
+    /// The negative tests: what they break shows that the invariants look.
+    private func expectOnlyLeasesBreak(_ change: (inout ClusterSimulation.Plan) -> Void) {
+        var broken = 0
+        for seed in 1...max(Self.seeds / 2, 30) {
+            var plan = ClusterSimulation.Plan(seed: seed, nodes: seed % 3 == 0 ? 5 : 3)
+            change(&plan)
+            let simulation = ClusterSimulation(plan)
+            if let violation = simulation.run() { Issue.record("\(violation)") }
+            if simulation.invariants.sawTwoLeases { broken += 1 }
+        }
+        #expect(broken > 0)
+    }
+
     @Test("a story can be told", .enabled(if: ProcessInfo.processInfo.environment["BATON_CLUSTER_SEED"] != nil))
     func story() {
         let environment = ProcessInfo.processInfo.environment

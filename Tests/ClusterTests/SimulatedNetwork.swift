@@ -21,7 +21,7 @@ struct SimulatedNetwork {
 
 extension ClusterSimulation {
     func delay() -> Int64 {
-        if !isHealing, random.chance(network.stragglers) {
+        if !isHealing, plan.hasFaults, random.chance(network.stragglers) {
             return Int64.random(in: 0...network.straggler, using: &random)
         }
         return Int64.random(in: network.delay, using: &random)

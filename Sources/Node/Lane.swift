@@ -78,10 +78,28 @@ struct LaneConnection: Sendable {
     var isReady = false
     var remote = ""
     var capabilities = Capabilities()
+    /// The upstream's and the configuration's, the lower of the two.
+    var sizeLimit: UInt64?
     var present: Handed?
     /// Pipelined behind the present one's final dot.
     var next: Handed?
     var used = 0
     var idleSince: Instant
     var isClosing = false
+}
+
+extension LaneConnection {
+    /// What this upstream lacks for this message, as the reply that the sender would get; nil: nothing.
+    func lack(for message: Message) -> Reply? {
+        if message.isInternationalized, !capabilities.smtputf8 {
+            return Reply(550, 5, 6, 7, "The next server does not take internationalized mail (SMTPUTF8)")
+        }
+        if message.isEightBit, !capabilities.eightBitMIME {
+            return Reply(550, 5, 6, 3, "The next server does not take 8-bit mail (8BITMIME)")
+        }
+        if let sizeLimit, message.contentCount > sizeLimit {
+            return Reply(552, 5, 3, 4, "The message is larger than the next server takes (\(sizeLimit) bytes)")
+        }
+        return nil
+    }
 }

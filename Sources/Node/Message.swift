@@ -57,6 +57,8 @@ struct Message: Sendable {
     var frame: [UInt8]?
     /// Its bytes in wire form: prefix, then content.
     let runs: [ContentPiece]
+    /// Of all runs, in bytes of wire form.
+    let contentCount: UInt64
     /// Transactions begun.
     var attempts: UInt32 = 0
     var isCommitted = false
@@ -87,6 +89,7 @@ struct Message: Sendable {
         self.frameOffset = frameOffset
         self.frame = frame
         self.runs = runs
+        contentCount = runs.reduce(0) { $0 + UInt64($1.count) }
         isUncertain = accept.isUncertain
         unfinished = accept.recipients.count
     }

@@ -79,7 +79,7 @@ package struct Node: Sendable {
     var isDiskLow = false
     /// The wall clock less the monotonic one, as last seen, in milliseconds.
     var clockOffset: Int64
-    var expiryAllowedFrom: Instant
+    var patience: Patience
     var counters = NodeCounters()
     var recent = RecentCounts()
     var laneRecent: [RecentCounts]
@@ -103,7 +103,7 @@ package struct Node: Sendable {
         laneRecent = configuration.upstreams.map { _ in RecentCounts() }
         laneTimes = configuration.upstreams.map { _ in RecentDurations() }
         clockOffset = now.wall.milliseconds - now.instant.nanoseconds / 1_000_000
-        expiryAllowedFrom = now.instant
+        patience = Patience(configuration, expiryAllowedFrom: now.instant)
     }
 
     /// Takes what happened and appends what follows.
@@ -176,7 +176,7 @@ package struct Node: Sendable {
             return
         }
         clockOffset = offset
-        expiryAllowedFrom = now.instant + Node.expiryPause
+        patience.expiryAllowedFrom = now.instant + Node.expiryPause
         effects.append(.note(.clockStepped(by: .milliseconds(overflow ? 0 : moved))))
     }
 
@@ -203,6 +203,7 @@ package struct Node: Sendable {
         configuration.upstreams = upstreams
         configuration.routes = routes
         configuration.replica = replica
+        patience = Patience(configuration, expiryAllowedFrom: patience.expiryAllowedFrom)
     }
 
     mutating func ticket() -> Ticket {

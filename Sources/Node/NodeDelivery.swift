@@ -13,7 +13,7 @@ extension Node {
         while lanes[lane].reusableCount > 0 || hasUnusedIdle(lane), let connection = lanes[lane].idle.popLast() {
             hand(to: connection, now, &effects)
         }
-        let allowed = allowedConnections(lane)
+        let allowed = router.health[lane].allowedConnections
         if router.health[lane].mayOpen(at: now.instant) || lanes[lane].open == 0 {
             // A used connection makes way for a job that needs a fresh one.
             while lanes[lane].open >= allowed, lanes[lane].freshCount > lanes[lane].connecting,
@@ -29,10 +29,6 @@ extension Node {
         while lanes[lane].reusableCount > 0, let connection = lanes[lane].pipelinable.popLast() {
             hand(to: connection, now, &effects)
         }
-    }
-
-    private func allowedConnections(_ lane: Int) -> Int {
-        min(router.health[lane].allowedConnections, lanes[lane].upstream.maximumConnections)
     }
 
     /// Whether the idle connection whose turn it is was never used, and a job waits for such a one.
@@ -52,8 +48,9 @@ extension Node {
     private mutating func hand(to id: ConnectionID, _ now: Now, _ effects: inout [NodeEffect]) {
         guard let connection = connection(id) else { return }
         let lane = connection.lane
-        while let key = lanes[lane].dequeue(isFresh: connection.used == 0, allowed: allowedConnections(lane)) {
-            if let lack = lack(of: connection, for: jobs[key].message) {
+        let allowed = router.health[lane].allowedConnections
+        while let key = lanes[lane].dequeue(isFresh: connection.used == 0, allowed: allowed) {
+            if let lack = connection.lack(for: messages[jobs[key].message]) {
                 jobs[key].lacking |= 1 << Router.Mask(lane)
                 jobs[key].lack = lack
                 jobs[key].place = .unplaced
@@ -117,24 +114,6 @@ extension Node {
         lanes[lane].enqueueFirst(restKey, isRetry: rest.isRetry)
     }
 
-    /// What this upstream lacks for this message, as the reply that the sender would get; nil: nothing.
-    private func lack(of connection: LaneConnection, for key: MessageKey) -> Reply? {
-        let capabilities = connection.capabilities
-        let message = messages[key]
-        if message.isInternationalized, !capabilities.smtputf8 {
-            return Reply(550, 5, 6, 7, "The next server does not take internationalized mail (SMTPUTF8)")
-        }
-        if message.isEightBit, !capabilities.eightBitMIME {
-            return Reply(550, 5, 6, 3, "The next server does not take 8-bit mail (8BITMIME)")
-        }
-        let limit = min(
-            capabilities.sizeLimit ?? .max, lanes[connection.lane].upstream.maximumMessageSize?.bytes ?? .max)
-        if limit != .max, message.content.count > limit {
-            return Reply(552, 5, 3, 4, "The message is larger than the next server takes (\(limit) bytes)")
-        }
-        return nil
-    }
-
     /// No upstream of its route can carry it: it is bounced rather than mangled.
     mutating func refuseForLack(_ key: JobKey, _ now: Now, _ effects: inout [NodeEffect]) {
         let reply = jobs[key].lack ?? Reply(550, 5, 6, 3, "No next server can take this message")
@@ -150,10 +129,13 @@ extension Node {
     ) {
         guard let connection = connection(id), !connection.isReady else { return }
         let lane = connection.lane
+        var sizeLimit = capabilities.sizeLimit
+        if let own = lanes[lane].upstream.maximumMessageSize?.bytes { sizeLimit = min(own, sizeLimit ?? own) }
         update(id) {
             $0.isReady = true
             $0.remote = remote
             $0.capabilities = capabilities
+            $0.sizeLimit = sizeLimit
             $0.idleSince = now.instant
         }
         lanes[lane].connecting -= 1

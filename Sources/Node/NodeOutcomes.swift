@@ -106,7 +106,7 @@ extension Node {
     mutating func finish(_ settlement: Settlement, _ now: Now, _ effects: inout [NodeEffect]) {
         var settlement = settlement
         expireLate(&settlement, now)
-        settlement.isLate = isWarningDue(settlement.message, now)
+        settlement.isLate = patience.isWarningDue(messages[settlement.message], now)
         guard needsNotice(settlement) else { return write(settlement, header: [], now, &effects) }
         let content = messages[settlement.message].content
         if let frame = content.frame, let run = content.runs.first, run.offset >= content.frameOffset,
@@ -131,7 +131,9 @@ extension Node {
     }
 
     private mutating func expireLate(_ settlement: inout Settlement, _ now: Now) {
-        guard let job = settlement.job, isPastLifetime(settlement.message, begun: jobs[job].begun, now) else { return }
+        guard let job = settlement.job,
+            patience.isOver(messages[settlement.message], begun: jobs[job].begun, now)
+        else { return }
         for position in settlement.verdicts.indices {
             switch settlement.verdicts[position].verdict {
             case .deferred(let reply): settlement.verdicts[position].verdict = .expired(reply)

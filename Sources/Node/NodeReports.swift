@@ -35,7 +35,7 @@ extension Node {
         if !failures.isEmpty {
             (kind, told) = (.failure, failures)
         } else if !delays.isEmpty {
-            (kind, told) = (.delay(until: message.accepted + lifetime(key)), delays)
+            (kind, told) = (.delay(until: message.accepted + patience.lifetime(of: message)), delays)
             messages[key].hasWarned = true
         } else {
             return nil

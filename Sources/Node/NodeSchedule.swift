@@ -146,35 +146,21 @@ extension Node {
                 continue
             }
             let message = jobs[key].message
-            if isPastLifetime(message, begun: now.wall, now) || isWarningDue(message, now) { over.append(key) }
+            if patience.isOver(messages[message], begun: now.wall, now) || patience.isWarningDue(messages[message], now)
+            {
+                over.append(key)
+            }
         }
         for key in over where jobs.contains(key) && jobs[key].place == .waitingForUpstream {
-            let isOver = isPastLifetime(jobs[key].message, begun: now.wall, now)
-            guard isOver || isWarningDue(jobs[key].message, now) else { continue }
+            let isOver = patience.isOver(messages[jobs[key].message], begun: now.wall, now)
+            // One warning is for all jobs of a message.
+            guard isOver || patience.isWarningDue(messages[jobs[key].message], now) else { continue }
             _ = withdraw(key)
             let reply = Reply(451, 4, 4, 1, "No upstream could be reached: \(lanes[lane].upstream.name): \(reason)")
             end(
                 key, with: jobs[key].recipients.map { ($0, isOver ? .expired(reply) : .stillWaiting(reply)) }, now,
                 &effects)
         }
-    }
-
-    // MARK: Lifetimes
-
-    func lifetime(_ key: MessageKey) -> Duration {
-        messages[key].reversePath == nil ? configuration.nullSenderLifetime : configuration.lifetime
-    }
-
-    /// Whether a try that began then and failed was the last one (`queue.md`, 'Tries and transactions').
-    func isPastLifetime(_ key: MessageKey, begun: WallTime, _ now: Now) -> Bool {
-        now.instant >= expiryAllowedFrom && begun - messages[key].accepted >= lifetime(key)
-    }
-
-    func isWarningDue(_ key: MessageKey, _ now: Now) -> Bool {
-        guard let after = configuration.delayWarning, configuration.bounces.send, !messages[key].hasWarned, messages[key].reversePath != nil,
-            now.instant >= expiryAllowedFrom
-        else { return false }
-        return now.wall - messages[key].accepted >= after
     }
 
     /// The wait after so many tries, with a tenth of jitter either way.

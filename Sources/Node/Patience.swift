@@ -1,0 +1,37 @@
+internal import Primitives
+
+/// How long a message is tried, and when its sender is told that it takes long (`queue.md`, 'Tries and transactions').
+///
+/// A value of its own, so that asking it copies nothing of the node.
+struct Patience: Sendable {
+    private var lifetime: Duration
+    private var nullSenderLifetime: Duration
+    /// Nil: no warnings.
+    private var delayWarning: Duration?
+    /// After a step of the wall clock lifetimes that it seems to have ended get a pause.
+    var expiryAllowedFrom: Instant
+
+    init(_ configuration: NodeConfiguration, expiryAllowedFrom: Instant) {
+        lifetime = configuration.lifetime
+        nullSenderLifetime = configuration.nullSenderLifetime
+        delayWarning = configuration.bounces.send ? configuration.delayWarning : nil
+        self.expiryAllowedFrom = expiryAllowedFrom
+    }
+
+    func lifetime(of message: Message) -> Duration {
+        message.reversePath == nil ? nullSenderLifetime : lifetime
+    }
+
+    /// Whether a try that began then and failed was the last one.
+    func isOver(_ message: Message, begun: WallTime, _ now: Now) -> Bool {
+        if now.instant < expiryAllowedFrom { return false }
+        return begun - message.accepted >= lifetime(of: message)
+    }
+
+    func isWarningDue(_ message: Message, _ now: Now) -> Bool {
+        guard let delayWarning, now.instant >= expiryAllowedFrom, !message.hasWarned, message.reversePath != nil else {
+            return false
+        }
+        return now.wall - message.accepted >= delayWarning
+    }
+}

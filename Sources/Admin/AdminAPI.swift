@@ -1,6 +1,7 @@
 internal import FoundationEssentials
 internal import Node
 internal import Primitives
+internal import Synchronization
 
 /// Answers requests: what each path means. Knows nothing of sockets (`HTTPServer` carries it).
 package struct AdminAPI: Sendable {
@@ -181,12 +182,17 @@ package struct AdminAPI: Sendable {
 }
 
 /// The admin token; compared in constant time, so that its bytes cannot be guessed one by one.
-package struct Token: Sendable {
-    let bytes: [UInt8]
+///
+/// A reload replaces it for the connections that are open, too.
+package final class Token: Sendable {
+    private let secret: Mutex<[UInt8]>
 
-    package init(_ bytes: [UInt8]) { self.bytes = bytes }
+    package init(_ bytes: [UInt8]) { secret = Mutex(bytes) }
+
+    package func replace(by bytes: [UInt8]) { secret.withLock { $0 = bytes } }
 
     func matches(_ given: [UInt8]) -> Bool {
+        let bytes = secret.withLock { $0 }
         guard !bytes.isEmpty else { return false }
         var difference = UInt(bitPattern: bytes.count ^ given.count)
         for (index, byte) in given.enumerated() { difference |= UInt(byte ^ bytes[index % bytes.count]) }

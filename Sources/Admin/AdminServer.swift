@@ -5,16 +5,18 @@ package struct AdminServer: Sendable {
     package let local: HTTPServer
     package let remote: HTTPServer?
     package let health: HTTPServer?
+    private let token: Token
 
     /// Listens at once. Call it when the data directory is locked.
     package init(_ configuration: Configuration, source: any NodeSource) async throws(AdminError) {
         var started: [HTTPServer] = []
+        token = Token([])
         do throws(AdminError) {
             let unix = try HTTPListener.unix(configuration.adminSocketPath)
             local = try HTTPServer(unix, AdminAPI(source, scope: .local))
             started.append(local)
             if let listen = configuration.admin.listen {
-                let token = try AdminServer.token(configuration)
+                token.replace(by: try AdminServer.secret(configuration))
                 let tcp = try HTTPListener.tcp(listen, name: "admin.listen")
                 let server = try HTTPServer(tcp, AdminAPI(source, scope: .remote(token: token)))
                 remote = server
@@ -34,9 +36,15 @@ package struct AdminServer: Sendable {
         }
     }
 
-    private static func token(_ configuration: Configuration) throws(AdminError) -> Token {
+    /// Reads the token's file again; throws, and keeps the old token, when the new one can't be used.
+    package func reload(_ configuration: Configuration) throws(AdminError) {
+        guard remote != nil else { return }
+        token.replace(by: try AdminServer.secret(configuration))
+    }
+
+    private static func secret(_ configuration: Configuration) throws(AdminError) -> [UInt8] {
         do throws(SecretFile.Refusal) {
-            return Token(try SecretFile.read(configuration.admin.tokenFile ?? ""))
+            return try SecretFile.read(configuration.admin.tokenFile ?? "")
         } catch {
             throw AdminError(text: "admin.tokenFile: \(error.text)")
         }

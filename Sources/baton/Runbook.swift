@@ -18,7 +18,7 @@ struct Runbook: Codable, Sendable {
                 1. baton upstreams show NAME     the last words of the upstream
                 2. a refusal (554, 421): ask its operator; an account may be suspended or an address blocked
                 3. no connection: name, port and firewall; a connection from this machine: openssl s_client or nc
-                4. gone for long: baton upstreams disable NAME, or another upstream in the configuration, then SIGHUP
+                4. gone for long: baton upstreams disable NAME, or another upstream in the configuration, then a restart
                 """),
         Runbook(
             name: "disk-low", title: "the data directory has too little free space",
@@ -32,6 +32,15 @@ struct Runbook: Codable, Sendable {
                 1. df -h                         what else fills the file system
                 2. baton queue summary --by to   a long queue for one destination
                 3. a larger disk, or a smaller node.minimumFree if this one is small on purpose
+                """),
+        Runbook(
+            name: "reload-refused", title: "a new configuration was not taken over",
+            text: """
+                After SIGHUP the configuration, or a file that it names, had errors. The node runs on with what it had.
+
+                What to do
+                1. baton config check FILE       all that is wrong with it
+                2. mend it, then SIGHUP again: the problem ends with a reload that succeeds
                 """),
         Runbook(
             name: "disk-broken", title: "the data directory cannot be written",

@@ -47,20 +47,21 @@ private func serve(_ arguments: Arguments) async throws -> Int32 {
     } catch {
         throw CommandFailure("\(error)")
     }
+    let admin: AdminServer
     do {
-        _ = try await AdminServer(configuration, source: RelaySource(runner.handle))
+        admin = try await AdminServer(configuration, source: RelaySource(runner.handle))
     } catch {
         runner.kill()
         throw error
     }
-    try await waitForTheEnd(path, runner)
+    try await waitForTheEnd(path, runner, admin)
     // The admin API answers until here, so that balancers see the node drain; the process's end closes it.
     unlink(configuration.adminSocketPath)
     return 0
 }
 
 /// Reloads on SIGHUP; returns once a TERM or INT has drained the node.
-private func waitForTheEnd(_ path: String, _ runner: NodeRunner) async throws {
+private func waitForTheEnd(_ path: String, _ runner: NodeRunner, _ admin: AdminServer) async throws {
     let loop = runner.loop
     let handle = runner.handle
     let (stream, continuation) = AsyncStream<Int32>.makeStream()
@@ -74,21 +75,21 @@ private func waitForTheEnd(_ path: String, _ runner: NodeRunner) async throws {
             await runner.stop()
             return
         }
-        await reload(path, handle)
+        await reload(path, handle, admin)
     }
 }
 
 /// A bad new configuration keeps the old one in force.
-private func reload(_ path: String, _ handle: RelayHandle) async {
+private func reload(_ path: String, _ handle: RelayHandle, _ admin: AdminServer) async {
     let reading = Configuration.load(path: path)
     guard let configuration = reading.configuration else {
-        for error in reading.errors { handle.log.log("reload-refused", .error, [.init("reason", error.description)]) }
-        return
+        return handle.reloadRefused(reading.errors.map(\.description).joined(separator: "; "))
     }
     do {
+        try admin.reload(configuration)
         try await handle.reload(configuration)
     } catch {
-        handle.log.log("reload-refused", .error, [.init("reason", "\(error)")])
+        handle.reloadRefused("\(error)")
     }
 }
 

@@ -2,6 +2,7 @@ package import EventLoop
 package import Node
 package import Primitives
 internal import SMTP
+internal import Synchronization
 
 /// What the admin API and `baton serve` may ask of a running node, from any thread or task.
 // Sendable: what is confined to the loop is touched only in work that was posted to it.
@@ -18,6 +19,8 @@ package final class RelayHandle: @unchecked Sendable {
     private let reader: WorkThread
     private let background: WorkThread
     private let history: History
+    /// Why the last reload was refused; nil when it was not.
+    private let refusedReload = Mutex<String?>(nil)
 
     init(
         loop: Loop, host: NodeHost, server: SMTPServer, deliveries: Deliveries, disk: DiskThread, reader: WorkThread,
@@ -52,6 +55,7 @@ package final class RelayHandle: @unchecked Sendable {
             status.isReady = false
             status.problems.append(.diskBroken(failure))
         }
+        if let reason = refusedReload.withLock({ $0 }) { status.problems.append(.reloadRefused(reason)) }
         return status
     }
 
@@ -115,11 +119,25 @@ package final class RelayHandle: @unchecked Sendable {
             server.reload(new.smtp, tls: context)
             host.feed(.reconfigured(new.nodeConfiguration(replica: replica, seed: randomBits())))
         }
+        refusedReload.withLock { $0 = nil }
         log.log("reloaded")
+    }
+
+    /// A new configuration or secret can't be used: the old one stays in force, and `status` says so until a reload succeeds.
+    package func reloadRefused(_ reason: String) {
+        refusedReload.withLock { $0 = reason }
+        log.log("reload-refused", .error, [.init("reason", reason)])
     }
 }
 
 extension Problem {
+    fileprivate static func reloadRefused(_ reason: String) -> Problem {
+        Problem(
+            name: "reload-refused", severity: .warning, summary: "the configuration was not taken over: \(reason)",
+            effect: "the node runs with what it had before", baton: "keeps the old one in force",
+            you: "mend it (baton config check FILE), then send SIGHUP again")
+    }
+
     fileprivate static func diskBroken(_ failure: FileError) -> Problem {
         Problem(
             name: "disk-broken", severity: .degraded,

@@ -25,6 +25,7 @@ struct ClusterMutantTests {
         for mutation in Mutation.allCases where named?.contains(mutation.rawValue) ?? true {
             let (caught, seeds) = ClusterMutantTests.hunt(mutation, limit)
             print("| \(mutation.rawValue) | \(caught ?? "not caught") | \(seeds) |")
+            fflush(nil)
         }
     }
 

@@ -18,7 +18,7 @@ final class ClusterSimulation {
         var hasFaults = true
         /// How long faults are injected, and then how long healing may take.
         var faultTime: Int64 = 6_000_000_000
-        var healTime: Int64 = 9_000_000_000
+        var healTime: Int64 = 6_000_000_000
         var lease: Duration = .milliseconds(500)
     }
 
@@ -60,6 +60,8 @@ final class ClusterSimulation {
     var frames: UInt64 = 0
     var opened = 0
     private(set) var steps = 0
+    /// Who did something in this step.
+    private var busy: [Int] = []
     private var events = MinimumHeap<Scheduled>()
     private var order: UInt64 = 0
     var identifiers: ULIDGenerator
@@ -121,8 +123,9 @@ final class ClusterSimulation {
             _ = events.popFirst()
             time = next.time
             steps += 1
+            busy.removeAll(keepingCapacity: true)
             happen(next.event)
-            invariants.checkStep(nodes, at: time)
+            invariants.checkStep(nodes, busy: busy, at: time)
             if invariants.violation != nil { return }
         }
         time = end
@@ -173,6 +176,7 @@ final class ClusterSimulation {
         let node = nodes[index]
         guard node.isUp else { return }
         if node.isPaused { return node.inbox.append(event) }
+        busy.append(index)
         let effects = node.core?.handle(event, at: node.local(time)) ?? []
         carryOut(effects, of: node)
         scheduleTick(node)

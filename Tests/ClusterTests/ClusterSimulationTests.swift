@@ -6,7 +6,7 @@ import Testing
 /// `BATON_CLUSTER_SEED=17 BATON_CLUSTER_NODES=5` tells one run's story.
 @Suite("the cluster's protocol under seeded faults")
 struct ClusterSimulationTests {
-    static var seeds: UInt64 { ProcessInfo.processInfo.environment["BATON_CLUSTER_SEEDS"].flatMap(UInt64.init) ?? 60 }
+    static var seeds: UInt64 { ProcessInfo.processInfo.environment["BATON_CLUSTER_SEEDS"].flatMap(UInt64.init) ?? 25 }
 
     @Test("no invariant breaks, and every journal finds an owner after healing", arguments: [3, 5])
     func invariantsHold(nodes: Int) {
@@ -49,7 +49,7 @@ struct ClusterSimulationTests {
     /// The negative tests: what they break shows that the invariants look.
     private func expectOnlyLeasesBreak(_ change: (inout ClusterSimulation.Plan) -> Void) {
         var broken = 0
-        for seed in 1...max(Self.seeds / 2, 30) {
+        for seed in 1...max(Self.seeds / 2, 15) {
             var plan = ClusterSimulation.Plan(seed: seed, nodes: seed % 3 == 0 ? 5 : 3)
             change(&plan)
             let simulation = ClusterSimulation(plan)

@@ -142,7 +142,10 @@ extension Simulation {
             totals.accepted += 1
             if given != id { return fail("\(id) is answered as \(given)") }
             books.messages[id]?.answer = .queued
-            let queued = books.unfinished.filter { books.messages[$0]?.answer == .queued }.count
+            let queued = books.unfinished.filter {
+                // What was damaged may be gone.
+                books.messages[$0]?.answer == .queued && books.messages[$0]?.isDamaged == false
+            }.count
             if queued > configuration.maximumQueuedMessages {
                 fail("\(queued) messages are queued, and \(configuration.maximumQueuedMessages) are allowed")
             }

@@ -61,6 +61,7 @@ package struct Plan: Sendable {
         deadRecipients = random.pick([0, 0, 0.1, 0.5])
         if random.chance(0.3) { wire = .milliseconds(5)...(.milliseconds(random.number(10...2000))) }
         if random.chance(0.02) { largestContent = 300_000 }
+        if random.chance(0.03) { messages *= 10 }
     }
 
     private static func vary(_ configuration: inout NodeConfiguration, _ random: inout SeededRandom) {
@@ -80,12 +81,19 @@ package struct Plan: Sendable {
             configuration.upstreams[index].maximumRecipients = random.pick([1, 2, 5, 100])
             configuration.upstreams[index].pipelining = random.chance(0.8)
             if random.chance(0.1) { configuration.upstreams[index].nullSender = false }
+            if random.chance(0.1) { configuration.upstreams[index].maximumMessageSize = .kibibytes(1) }
+            if random.chance(0.2) {
+                configuration.upstreams[index].idleTimeout = .milliseconds(random.number(10...2000))
+            }
+            if random.chance(0.3) { configuration.upstreams[index].timeouts.finalDot = .seconds(random.number(5...60)) }
+            if random.chance(0.3) { configuration.upstreams[index].timeouts.command = .seconds(random.number(2...60)) }
         }
         if configuration.upstreams.count > 1, random.chance(0.3) {
             let names = configuration.upstreams.map(\.name)
             configuration.routes = [Route(upstreams: Array(names.dropLast()))]
             configuration.routes[0].fallback = Array(names.suffix(1))
         }
+        if random.chance(0.1) { configuration.bounces.upstreams = [configuration.upstreams[0].name] }
         // A null reverse-path must find a way.
         configuration.upstreams[0].nullSender = true
         if configuration.upstreams.allSatisfy({ $0.weight == 0 }) { configuration.upstreams[0].weight = 1 }

@@ -37,6 +37,7 @@ struct SimulatedUpstream {
 
     init(_ settings: Upstream) {
         name = settings.name
+        smallestLimit = settings.maximumMessageSize?.bytes ?? .max
         self.settings = settings
         capabilities = SimulatedUpstream.whole
     }

@@ -42,6 +42,8 @@ package final class Simulation {
     /// Processes so far: what was meant for an earlier one is lost.
     var process = 0
     var inbox: [NodeEvent] = []
+    /// What follows now was decided before a read, and so may be before a step of the clock.
+    var isAnsweringRead = false
     var isDiskScheduled = false
     var nextTick: Instant?
     var ticksNow = 0
@@ -168,6 +170,7 @@ package final class Simulation {
         while violation == nil, !inbox.isEmpty, node != nil {
             let event = inbox.removeFirst()
             say("→ \(event.summary)")
+            if case .contentRead = event { isAnsweringRead = true } else { isAnsweringRead = false }
             effects.removeAll(keepingCapacity: true)
             node?.handle(event, at: now, into: &effects)
             totals.steps += 1

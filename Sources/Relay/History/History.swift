@@ -12,6 +12,9 @@ package final class History: Sendable {
         package init() {}
     }
 
+    /// What is read at once: history is never in a hurry, and shares the memory with the mail.
+    private static let window = 256 << 10
+
     private let directory: DataDirectory
     private let limits: Limits
 
@@ -25,7 +28,7 @@ package final class History: Sendable {
         guard let file, let length = try? file.size else { return }
         var extract = Extract(journal: journal)
         let result = try? scanJournal(
-            journal, length: length, afterDamage: .resynchronize,
+            journal, length: length, afterDamage: .resynchronize, window: History.window,
             read: { offset, count in try file.read(at: offset, count: count) }, frame: { extract.add($0) })
         guard result != nil else { return }
         try? writeFile("\(journal).journal", in: directory.historyPath, extract.bytes)
@@ -74,7 +77,7 @@ package final class History: Sendable {
         guard let file = try? OpenFile(path, .read), let length = try? file.size else { return }
         builder.begin(journal)
         _ = try? scanJournal(
-            journal, length: length, afterDamage: .resynchronize,
+            journal, length: length, afterDamage: .resynchronize, window: History.window,
             read: { offset, count in try file.read(at: offset, count: count) }, frame: { builder.add($0) })
     }
 }

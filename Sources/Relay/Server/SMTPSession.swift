@@ -24,6 +24,8 @@ final class SMTPSession {
     private var scanner = CommandLineScanner()
     private var isWaitingForCommand = false
     private var output: [UInt8] = []
+    /// The present command, for the log.
+    private var stage: StaticString = "command"
 
     init(_ connection: Connection, _ server: SMTPServer, _ mode: Configuration.Listener.TLSMode) {
         self.connection = connection
@@ -62,6 +64,7 @@ final class SMTPSession {
         let found = connection.input.withUnreadBytes { scanner.next(in: $0, from: 0) }
         switch found {
         case .line(let range, let next):
+            stage = connection.input.withUnreadBytes { SMTPSession.stage(of: $0, from: range.lowerBound) }
             let action = connection.input.withUnreadBytes { bytes in
                 session.receive(
                     line: UnsafeRawBufferPointer(rebasing: bytes[range]), mailRefusal: server.host.admission())
@@ -104,19 +107,32 @@ final class SMTPSession {
         case .reply(let reply, _):
             // A reply goes out at the latest when the next read has to wait.
             write(reply)
-            if reply.code >= 400 { note(reply, "command") }
+            if reply.code >= 400 { note(reply, stage) }
         case .collectMessage(let envelope, let reply):
             write(reply)
             let answer = try await collect(envelope)
             session.messageEnded(answer)
             write(answer)
-            if answer.code >= 400 { note(answer, "message") }
+            if answer.code >= 400 { note(answer, "content") }
         case .startTLS(let reply):
             write(reply)
             try await startTLS()
         case .close(let reply):
-            if reply.code >= 400 { note(reply, "command") }
+            if reply.code >= 400 { note(reply, stage) }
             try close(reply)
+        }
+    }
+
+    /// Which command a line is, for the log: two letters tell those that matter apart.
+    private static func stage(of line: UnsafeRawBufferPointer, from start: Int) -> StaticString {
+        guard line.count - start >= 2 else { return "command" }
+        switch (line[start] & 0xdf, line[start + 1] & 0xdf) {
+        case (0x4d, 0x41): return "mail"
+        case (0x52, 0x43): return "rcpt"
+        case (0x44, 0x41): return "data"
+        case (0x45, 0x48), (0x48, 0x45): return "ehlo"
+        case (0x53, 0x54): return "starttls"
+        default: return "command"
         }
     }
 

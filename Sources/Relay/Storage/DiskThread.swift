@@ -23,7 +23,7 @@ final class DiskThread: @unchecked Sendable {
     }
 
     /// What one system call writes at most.
-    private static let bufferSize = 2 << 20
+    private static let bufferSize = 1 << 20
 
     let files: JournalFiles
     /// How long each sync took.

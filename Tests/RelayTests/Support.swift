@@ -22,7 +22,7 @@ final class TemporaryDirectory: Sendable {
 
 let loopback = SocketAddress.ip(.v4(0x7f00_0001), port: 0)
 
-func soon(_ seconds: Int = 30) -> Instant { Clock.instant() + .seconds(seconds) }
+func soon(_ seconds: Int = 120) -> Instant { Clock.instant() + .seconds(seconds) }
 
 struct TestFailure: Error, CustomStringConvertible {
     var description: String
@@ -70,7 +70,7 @@ extension NodeRunner {
 }
 
 /// Looks again and again until something holds. Polls, because what is waited for has no way to call.
-func until(_ what: String, within seconds: Int = 30, _ holds: () async -> Bool) async throws {
+func until(_ what: String, within seconds: Int = 120, _ holds: () async -> Bool) async throws {
     let end = soon(seconds)
     while Clock.instant() < end {
         if await holds() { return }

@@ -29,7 +29,7 @@ final class Box<Value: Sendable>: Sendable {
 }
 
 /// Long enough that only a broken test meets it.
-func soon(_ seconds: Int = 20) -> Instant { Clock.instant() + .seconds(seconds) }
+func soon(_ seconds: Int = 120) -> Instant { Clock.instant() + .seconds(seconds) }
 
 let loopback = SocketAddress.ip(.v4(0x7F00_0001), port: 0)
 

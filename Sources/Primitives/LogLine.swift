@@ -15,37 +15,54 @@ package struct LogLine: Sendable {
         let name = event.withUTF8Buffer { Array($0) }
         switch format {
         case .text:
-            bytes.append(contentsOf: wall.rfc3339.utf8)
+            wall.appendRFC3339(to: &bytes)
             bytes.append(0x20)
             bytes.append(contentsOf: name)
         case .json:
             bytes.append(contentsOf: #"{"time":""#.utf8)
-            bytes.append(contentsOf: wall.rfc3339.utf8)
+            wall.appendRFC3339(to: &bytes)
             bytes.append(contentsOf: #"","event":""#.utf8)
             bytes.append(contentsOf: name)
             bytes.append(0x22)
         }
     }
 
-    package mutating func add(_ key: StaticString, _ value: some Collection<UInt8>) {
-        beginField(key)
-        switch format {
-        case .text:
-            let plain = !value.isEmpty && value.allSatisfy { LogLine.isPlain($0) && $0 != 0x20 && $0 != 0x3d }
-            if plain {
-                bytes.append(contentsOf: value)
-            } else {
-                appendQuoted(value)
-            }
-        case .json: appendQuoted(value)
-        }
+    // Not generic: unspecialised code across modules cost more than all the rest of a line.
+    package mutating func add(_ key: StaticString, _ value: [UInt8]) {
+        value.withUnsafeBytes { addBytes(key, $0) }
     }
 
-    package mutating func add(_ key: StaticString, _ value: String) { add(key, value.utf8) }
+    package mutating func add(_ key: StaticString, _ value: ArraySlice<UInt8>) {
+        value.withUnsafeBytes { addBytes(key, $0) }
+    }
 
-    package mutating func add(_ key: StaticString, _ value: some BinaryInteger) {
+    package mutating func add(_ key: StaticString, _ value: String) {
+        var value = value
+        value.withUTF8 { addBytes(key, UnsafeRawBufferPointer($0)) }
+    }
+
+    package mutating func add(_ key: StaticString, _ value: Int) { addNumber(key, value) }
+    package mutating func add(_ key: StaticString, _ value: Int64) { addNumber(key, Int(value)) }
+    package mutating func add(_ key: StaticString, _ value: UInt16) { addNumber(key, Int(value)) }
+    package mutating func add(_ key: StaticString, _ value: UInt32) { addNumber(key, Int(value)) }
+    package mutating func add(_ key: StaticString, _ value: UInt64) { addNumber(key, Int(clamping: value)) }
+
+    private mutating func addNumber(_ key: StaticString, _ value: Int) {
         beginField(key)
-        bytes.append(contentsOf: String(value).utf8)
+        var text = String(value)
+        text.withUTF8 { bytes.append(contentsOf: $0) }
+    }
+
+    private mutating func addBytes(_ key: StaticString, _ value: UnsafeRawBufferPointer) {
+        beginField(key)
+        let isPlain =
+            format == .text && !value.isEmpty
+            && value.allSatisfy { LogLine.isPlain($0) && $0 != 0x20 && $0 != 0x3d }
+        if isPlain {
+            bytes.append(contentsOf: value)
+        } else {
+            appendQuoted(value)
+        }
     }
 
     package mutating func add(_ key: StaticString, _ value: ULID) {
@@ -75,7 +92,7 @@ package struct LogLine: Sendable {
         byte >= 0x20 && byte < 0x7f && byte != 0x22 && byte != 0x5c
     }
 
-    private mutating func appendQuoted(_ value: some Collection<UInt8>) {
+    private mutating func appendQuoted(_ value: UnsafeRawBufferPointer) {
         bytes.append(0x22)
         defer { bytes.append(0x22) }
         if value.allSatisfy({ LogLine.isPlain($0) }) { return bytes.append(contentsOf: value) }

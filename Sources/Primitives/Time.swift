@@ -112,8 +112,30 @@ extension WallTime {
 
     /// `2026-11-24T12:04:31.123Z` (RFC 3339).
     package var rfc3339: String {
+        var bytes: [UInt8] = []
+        appendRFC3339(to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The same as bytes: every log line begins with it.
+    package func appendRFC3339(to bytes: inout [UInt8]) {
         let c = civil
-        return "\(padded(c.year, 4))-\(padded(c.month, 2))-\(padded(c.day, 2))T\(clock)Z"
+        func append(_ value: Int, _ width: Int, _ end: UInt8) {
+            var divisor = 1
+            for _ in 1..<width { divisor *= 10 }
+            while divisor > 0 {
+                bytes.append(0x30 + UInt8(value / divisor % 10))
+                divisor /= 10
+            }
+            bytes.append(end)
+        }
+        append(c.year, 4, 0x2d)
+        append(c.month, 2, 0x2d)
+        append(c.day, 2, 0x54)
+        append(c.hour, 2, 0x3a)
+        append(c.minute, 2, 0x3a)
+        append(c.second, 2, 0x2e)
+        append(c.millisecond, 3, 0x5a)
     }
 
     /// `12:04:31.123`, in UTC.

@@ -56,6 +56,7 @@ extension Simulation {
                 upstreams[index].offer(SimulatedUpstream.whole)
             }
         }
+        if mood.faults[.failTLS] != nil { upstreams[index].capabilities.startTLS = true }
     }
 
     func setMood(_ index: Int, _ mood: SimulatedUpstream.Mood) {

@@ -61,7 +61,7 @@ package struct Plan: Sendable {
         deadRecipients = random.pick([0, 0, 0.1, 0.5])
         if random.chance(0.3) { wire = .milliseconds(5)...(.milliseconds(random.number(10...2000))) }
         if random.chance(0.02) { largestContent = 300_000 }
-        if random.chance(0.03) { messages *= 10 }
+        if random.chance(0.01) { messages *= 10 }
     }
 
     private static func vary(_ configuration: inout NodeConfiguration, _ random: inout SeededRandom) {

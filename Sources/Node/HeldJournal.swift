@@ -7,7 +7,7 @@ internal import SMTP
 enum Pending: Sendable {
     case opened
     case tookOver
-    case accepted(MessageKey, since: Instant)
+    case accepted(MessageKey, since: Instant, Origin)
     /// Pieces of a stream are on the disk.
     case piece(StreamID, bytes: UInt64)
     case attempt(ConnectionID, transaction: UInt64)
@@ -15,6 +15,14 @@ enum Pending: Sendable {
     case command(MessageKey, Command.Verb, CommandRecord, Asker?)
     case retired
     case nothing
+}
+
+/// Whence a message came, which only the log says.
+struct Origin: Sendable {
+    var client = ""
+    var helo: [UInt8] = []
+    var user = ""
+    var tls = ""
 }
 
 /// Who waits for a command, and what is answered once its frame is committed.
@@ -43,7 +51,9 @@ struct HeldJournal: Sendable {
     }
 
     var owner: JournalOwner
-    var pending = Deque<(end: UInt64, what: Pending)>()
+    /// Where the frames end that are not committed, and what follows each.
+    var ends = Deque<UInt64>()
+    var pending = Deque<Pending>()
     /// Messages in it that are not finished.
     var unfinished = 0
     var openStreams = 0

@@ -59,6 +59,8 @@ struct Message: Sendable {
     let runs: [ContentPiece]
     /// Of all runs, in bytes of wire form.
     let contentCount: UInt64
+    /// Who waits for its 250.
+    var ticket: Ticket?
     /// Transactions begun.
     var attempts: UInt32 = 0
     var isCommitted = false

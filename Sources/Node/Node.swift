@@ -44,12 +44,9 @@ package struct Node: Sendable {
     var cachedBytes = 0
     /// Accepts that wait for their commit, oldest first.
     var accepting = Deque<(deadline: Instant, key: MessageKey)>()
-    var tickets: [MessageKey: Ticket] = [:]
-    /// What the log says of a message once its accept is committed.
-    var acceptNotes: [MessageKey: Note.Accepted] = [:]
 
     // The journals.
-    var journals: [JournalID: HeldJournal] = [:]
+    var journals = JournalTable()
     /// The one that takes new mail.
     var current: JournalID?
     /// Opened ahead of need.
@@ -63,8 +60,7 @@ package struct Node: Sendable {
     var lanes: [Lane]
     var connections = Slab<LaneConnection>()
     /// Transactions under way: whether the attempt is committed, and where it stands.
-    var transactions: [UInt64: TransactionState] = [:]
-    var nextTransaction: UInt64 = 1
+    var transactions = Slab<TransactionState>()
     /// Outcomes that wait for a message's header.
     var settling: [Ticket: Settlement] = [:]
     var reaccepting: [Ticket: MessageKey] = [:]
@@ -186,8 +182,8 @@ package struct Node: Sendable {
     }
 
     private mutating func reportDrained(_ effects: inout [NodeEffect]) {
-        guard state == .draining, !hasDrained, transactions.isEmpty, settling.isEmpty, tickets.isEmpty, streams.isEmpty,
-            journals.values.allSatisfy({ $0.pending.isEmpty })
+        guard state == .draining, !hasDrained, transactions.count == 0, settling.isEmpty, streams.isEmpty,
+            journals.isAllCommitted
         else { return }
         hasDrained = true
         effects.append(.drained)

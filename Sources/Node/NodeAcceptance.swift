@@ -94,7 +94,7 @@ extension Node {
             key = acceptStream(&record, arriving, stream, prefix: submission.prefix, now, &effects)
             endStream(in: arriving.journal, now, &effects)
         }
-        tickets[key] = ticket
+        messages[key].ticket = ticket
         accepting.append((now.instant + Node.acceptTimeout, key))
         rollIfFull(now, &effects)
     }
@@ -104,14 +104,12 @@ extension Node {
         _ record: inout AcceptRecord, slices: [ArraySlice<UInt8>], in id: JournalID, _ now: Now,
         _ effects: inout [NodeEffect]
     ) -> MessageKey {
-        guard let owner = journals[id]?.owner else { preconditionFailure("an accept for a journal that is not held") }
-        let (bytes, start) = Frame.encodeAccept(
-            record, slices: slices, epoch: owner.epoch, journal: id, offset: owner.end)
-        let run = ContentPiece(offset: owner.end + UInt64(start), count: UInt32(bytes.count - start))
-        let key = insert(
-            Message(record, in: id, frameOffset: owner.end, frame: bytes, runs: [run], due: now.instant))
-        _ = appendEncoded(bytes, to: id, then: .accepted(key, since: now.instant), &effects)
-        noteAccepted(key, record)
+        let (epoch, offset) = journals.nextPlace(in: id)
+        let (bytes, start) = Frame.encodeAccept(record, slices: slices, epoch: epoch, journal: id, offset: offset)
+        let run = ContentPiece(offset: offset + UInt64(start), count: UInt32(bytes.count - start))
+        let key = insert(Message(record, in: id, frameOffset: offset, frame: bytes, runs: [run], due: now.instant))
+        _ = appendEncoded(bytes, to: id, then: .accepted(key, since: now.instant, Origin(record)), &effects)
+        cache(key)
         return key
     }
 
@@ -125,32 +123,21 @@ extension Node {
         let start = frame.offset + UInt64(frame.bytes.count - prefix.count)
         let pieces = [ContentPiece(offset: start, count: UInt32(prefix.count))] + arriving.pieces
         record.content = .pieces(stream, pieces)
-        guard let owner = journals[id]?.owner else { preconditionFailure("a stream in a journal that is not held") }
-        let key = insert(
-            Message(record, in: id, frameOffset: owner.end, frame: nil, runs: pieces, due: now.instant))
-        append(.accept(record), to: id, then: .accepted(key, since: now.instant), &effects)
-        noteAccepted(key, record)
+        let offset = journals.nextPlace(in: id).offset
+        let key = insert(Message(record, in: id, frameOffset: offset, frame: nil, runs: pieces, due: now.instant))
+        append(.accept(record), to: id, then: .accepted(key, since: now.instant, Origin(record)), &effects)
         return key
     }
 
     mutating func insert(_ message: Message) -> MessageKey {
         let key = messages.insert(message)
         index[message.id] = key
-        journals[message.journal]?.unfinished += 1
+        journals.count(unfinished: 1, in: message.journal)
         return key
     }
 
-    /// What the log says of it once it is committed, kept until then.
-    mutating func noteAccepted(_ key: MessageKey, _ record: AcceptRecord) {
-        acceptNotes[key] = Note.Accepted(
-            id: record.id, client: record.clientAddress, helo: record.helo, user: record.user, tls: record.tls,
-            from: record.reversePath ?? [], messageIDField: record.messageIDField, size: record.size,
-            recipients: record.recipients.count, took: .zero, concerns: record.concerns)
-        cache(key)
-    }
-
     mutating func acceptCommitted(
-        _ key: MessageKey, since: Instant, _ now: Now, _ effects: inout [NodeEffect]
+        _ key: MessageKey, since: Instant, _ origin: Origin, _ now: Now, _ effects: inout [NodeEffect]
     ) {
         guard messages.contains(key) else { return }
         messages[key].isCommitted = true
@@ -159,16 +146,13 @@ extension Node {
         counters.accepted += 1
         recent.add(.accepted, at: now.instant)
         counters.acceptTime.record(now.instant - since)
-        if let ticket = tickets.removeValue(forKey: key) {
+        if let ticket = messages[key].ticket.take() {
             effects.append(.answer(ticket, .queued(messages[key].id)))
         }
         while let first = accepting.first, !messages.contains(first.key) || messages[first.key].isCommitted {
             _ = accepting.popFirst()
         }
-        if var note = acceptNotes.removeValue(forKey: key) {
-            note.took = now.instant - since
-            effects.append(.note(.accepted(note)))
-        }
+        effects.append(.note(.accepted(messages[key].note(origin, took: now.instant - since))))
         // Moved out of a damaged journal: it may have been delivered by an attempt that was lost.
         if messages[key].isUncertain {
             decideUncertain(
@@ -179,8 +163,10 @@ extension Node {
     }
 
     mutating func submitterGone(_ ticket: Ticket) {
-        guard let key = tickets.first(where: { $0.value == ticket })?.key else { return }
-        tickets[key] = nil
+        for position in 0..<accepting.count {
+            let key = accepting[position].key
+            if messages.contains(key), messages[key].ticket == ticket { messages[key].ticket = nil }
+        }
     }
 
     /// An accept that is not committed in time: nobody may believe that it was taken, so a frame cancels it.
@@ -188,7 +174,7 @@ extension Node {
         while let first = accepting.first, first.deadline <= now.instant {
             _ = accepting.popFirst()
             guard messages.contains(first.key), !messages[first.key].isCommitted,
-                let ticket = tickets.removeValue(forKey: first.key)
+                let ticket = messages[first.key].ticket.take()
             else { continue }
             effects.append(.answer(ticket, .refused(Reply(451, 4, 3, 2, "The disk is slow, try again later"))))
             appendCancel(first.key, by: "baton", reason: "not committed in time", now, &effects)
@@ -210,5 +196,20 @@ extension Node {
         guard messages.contains(key), let frame = messages[key].frame else { return }
         cachedBytes -= frame.count
         messages[key].frame = nil
+    }
+}
+
+extension Origin {
+    init(_ record: AcceptRecord) {
+        self.init(client: record.clientAddress, helo: record.helo, user: record.user, tls: record.tls)
+    }
+}
+
+extension Message {
+    fileprivate func note(_ origin: Origin, took: Duration) -> Note.Accepted {
+        Note.Accepted(
+            id: id, client: origin.client, helo: origin.helo, user: origin.user, tls: origin.tls,
+            from: reversePath?.bytes ?? [], messageIDField: messageIDField, size: size, recipients: recipients.count,
+            took: took, concerns: concerns)
     }
 }

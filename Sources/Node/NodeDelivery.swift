@@ -66,8 +66,9 @@ extension Node {
         guard let lane = connection(id)?.lane else { return }
         splitIfLong(key, lane)
         let job = jobs[key]
-        let transaction = nextTransaction
-        nextTransaction += 1
+        let transaction = transactions.insert(
+            TransactionState(connection: id, journal: messages[job.message].journal)
+        ).number
         messages[job.message].attempts += 1
         let attempt = messages[job.message].attempts
         for recipient in job.recipients {
@@ -86,7 +87,6 @@ extension Node {
             $0.used += 1
         }
         let message = messages[job.message]
-        transactions[transaction] = TransactionState(connection: id, journal: message.journal)
         let record = AttemptRecord(
             message: message.id, number: attempt, time: now.wall, upstream: lanes[lane].upstream.name,
             recipients: job.recipients)
@@ -94,7 +94,7 @@ extension Node {
         let content = message.content
         let request = TransactionRequest(
             id: transaction, reversePath: message.reversePath,
-            recipients: job.recipients.map { message.recipients[Int($0)].address }, size: content.count,
+            recipients: job.recipients.map { message.recipients[Int($0)].address }, size: message.contentCount,
             body: message.isEightBit ? .eightBit : .sevenBit, smtputf8: message.isInternationalized)
         effects.append(
             .transact(id, Transaction(request: request, message: message.id, attempt: attempt, content: content)))
@@ -297,11 +297,9 @@ extension Node {
     }
 
     package func mayFinish(transaction: UInt64, at now: Now) -> Bool {
-        guard let state = transactions[transaction], state.isAttemptCommitted, let journal = journals[state.journal]
-        else {
-            return false
-        }
-        return journal.owner.phase == .active && journal.owner.holdsLease(for: Node.leaseGuard, at: now.instant)
+        let key = SlabKey(number: transaction)
+        guard transactions.contains(key), transactions[key].isAttemptCommitted else { return false }
+        return journals.mayAct(in: transactions[key].journal, for: Node.leaseGuard, at: now.instant)
     }
 
     // MARK: Keys
@@ -317,10 +315,7 @@ extension Node {
 }
 
 extension ConnectionID {
-    init(_ key: SlabKey) { self.init(UInt64(key.generation) << 32 | UInt64(key.slot)) }
+    init(_ key: SlabKey) { self.init(key.number) }
 
-    var key: SlabKey {
-        SlabKey(
-            slot: UInt32(truncatingIfNeeded: number), generation: UInt32(truncatingIfNeeded: number >> 32))
-    }
+    var key: SlabKey { SlabKey(number: number) }
 }

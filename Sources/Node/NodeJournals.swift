@@ -38,18 +38,15 @@ extension Node {
     mutating func append(
         _ record: Record, to id: JournalID, then pending: Pending, _ effects: inout [NodeEffect]
     ) -> (bytes: [UInt8], offset: UInt64) {
-        guard let journal = journals[id] else { preconditionFailure("a frame for a journal that is not held") }
-        let bytes = Frame.encode(record, epoch: journal.owner.epoch, journal: id, offset: journal.owner.end)
+        let (epoch, end) = journals.nextPlace(in: id)
+        let bytes = Frame.encode(record, epoch: epoch, journal: id, offset: end)
         return (bytes, appendEncoded(bytes, to: id, then: pending, &effects))
     }
 
     mutating func appendEncoded(
         _ bytes: [UInt8], to id: JournalID, then pending: Pending, _ effects: inout [NodeEffect]
     ) -> UInt64 {
-        guard let offset = journals[id]?.owner.append(count: bytes.count) else {
-            preconditionFailure("a frame for a journal that is not held")
-        }
-        journals[id]?.pending.append((offset + UInt64(bytes.count), pending))
+        let offset = journals.append(bytes.count, to: id, then: pending)
         effects.append(.append(id, offset: offset, bytes))
         return offset
     }
@@ -57,13 +54,8 @@ extension Node {
     // MARK: Committing
 
     mutating func durable(_ id: JournalID, upTo offset: UInt64, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard journals[id]?.owner.durable(at: configuration.replica, upTo: offset) == true,
-            let committed = journals[id]?.owner.committed
-        else { return }
-        while let first = journals[id]?.pending.first, first.end <= committed {
-            _ = journals[id]?.pending.popFirst()
-            follow(first.what, in: id, now, &effects)
-        }
+        guard journals.durable(id, at: configuration.replica, upTo: offset) else { return }
+        while let pending = journals.popCommitted(of: id) { follow(pending, in: id, now, &effects) }
         retireIfFinished(id, now, &effects)
         for damaged in damagedJournals { setAsideIfMoved(damaged, &effects) }
     }
@@ -72,11 +64,11 @@ extension Node {
         switch pending {
         case .opened: opened(id, now, &effects)
         case .tookOver: tookOver(id, now, &effects)
-        case .accepted(let key, let since): acceptCommitted(key, since: since, now, &effects)
+        case .accepted(let key, let since, let origin): acceptCommitted(key, since: since, origin, now, &effects)
         case .piece(let stream, let bytes): effects.append(.streamDurable(stream, bytes: bytes))
         case .attempt(let connection, let transaction):
-            guard transactions[transaction] != nil else { return }
-            transactions[transaction]?.isAttemptCommitted = true
+            guard transactions.contains(SlabKey(number: transaction)) else { return }
+            transactions[SlabKey(number: transaction)].isAttemptCommitted = true
             effects.append(.mayFinish(connection, transaction: transaction))
         case .outcome(let key, let record, let delays, let notice, let ticket):
             outcomeCommitted(key, record, delays, notice: notice, ticket, now, &effects)
@@ -128,9 +120,7 @@ extension Node {
     }
 
     mutating func retireIfFinished(_ id: JournalID, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard let journal = journals[id], journal.isSealed, journal.unfinished == 0, journal.openStreams == 0,
-            journal.pending.isEmpty, journal.owner.phase == .active
-        else { return }
+        guard journals.isFinished(id) else { return }
         // Appended before the phase changes: nothing may follow it.
         append(.retire, to: id, then: .retired, &effects)
         journals[id]?.owner.retire()

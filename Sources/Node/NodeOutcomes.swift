@@ -12,7 +12,7 @@ extension Node {
         _ handed: LaneConnection.Handed, _ connection: LaneConnection, results: [SMTP.RecipientResult], isStale: Bool,
         _ now: Now, _ effects: inout [NodeEffect]
     ) {
-        transactions[handed.id] = nil
+        transactions.remove(SlabKey(number: handed.id))
         let lane = connection.lane
         if handed.isRetry { lanes[lane].busyRetries -= 1 }
         guard jobs.contains(handed.job) else { return }
@@ -189,19 +189,15 @@ extension Node {
         record.notice = report
         messages[key].uncommitted += 1
         let journal = messages[key].journal
-        guard let owner = journals[journal]?.owner else {
-            preconditionFailure("an outcome in a journal that is not held")
-        }
+        let (epoch, offset) = journals.nextPlace(in: journal)
         var noticeKey: MessageKey?
-        let bytes = Frame.encode(.outcome(record), epoch: owner.epoch, journal: journal, offset: owner.end)
+        let bytes = Frame.encode(.outcome(record), epoch: epoch, journal: journal, offset: offset)
         if let notice = report, case .inline(let content) = notice.content {
             // The notice is the frame's last field, and its content the notice's.
             let run = ContentPiece(
-                offset: owner.end + UInt64(bytes.count - content.count), count: UInt32(content.count))
-            let inserted = insert(
-                Message(notice, in: journal, frameOffset: owner.end, frame: nil, runs: [run], due: now.instant))
-            noteAccepted(inserted, notice)
-            noticeKey = inserted
+                offset: offset + UInt64(bytes.count - content.count), count: UInt32(content.count))
+            noticeKey = insert(
+                Message(notice, in: journal, frameOffset: offset, frame: nil, runs: [run], due: now.instant))
         }
         _ = appendEncoded(
             bytes, to: journal, then: .outcome(key, record, settlement.delays, notice: noticeKey, asker), &effects)
@@ -288,7 +284,7 @@ extension Node {
         let lane = lanes.firstIndex { $0.upstream.name == record.upstream }
         for result in record.results { note(result, of: key, record, delays, lane, now, &effects) }
         if let asker { effects.append(.commandAnswer(asker.ticket, asker.answer)) }
-        if let notice { acceptCommitted(notice, since: now.instant, now, &effects) }
+        if let notice { acceptCommitted(notice, since: now.instant, Origin(), now, &effects) }
         removeIfFinished(key, now, &effects)
     }
 
@@ -324,7 +320,7 @@ extension Node {
                         upstream: record.upstream, remote: record.remote, status: status, code: result.code,
                         enhanced: result.enhanced, reply: result.reply, attempt: record.attempt, delay: delay,
                         queued: delays.queued, transaction: delays.transaction,
-                        epoch: journals[message.journal]?.owner.epoch ?? 0,
+                        epoch: journals.epoch(of: message.journal),
                         next: result.due.map { max(.zero, $0 - now.wall) }))))
     }
 
@@ -348,11 +344,9 @@ extension Node {
             effects.append(.note(.bounceDropped(message.id, reason: "its sender is the null reverse-path")))
         }
         uncache(key)
-        acceptNotes[key] = nil
-        tickets[key] = nil
         index[message.id] = nil
         messages.remove(key)
-        journals[message.journal]?.unfinished -= 1
+        journals.count(unfinished: -1, in: message.journal)
         retireIfFinished(message.journal, now, &effects)
     }
 }

@@ -4,6 +4,15 @@ struct SlabKey: Hashable, Sendable {
     var generation: UInt32
 }
 
+extension SlabKey {
+    /// As one number, for those outside.
+    var number: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+
+    init(number: UInt64) {
+        self.init(slot: UInt32(truncatingIfNeeded: number), generation: UInt32(truncatingIfNeeded: number >> 32))
+    }
+}
+
 /// Elements in reused slots of one array; each is read and changed in place.
 ///
 /// It stands in this module so that it is specialized here: every message goes through three of these.

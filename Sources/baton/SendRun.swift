@@ -25,7 +25,8 @@ final class SendRun {
     /// Numbers to send again, oldest first, each with the time from which it may go.
     private var again: [(message: Message, from: Int64)] = []
     private var pending = 0
-    private var reconnecting = 0
+    /// Connections lost since the last 250.
+    private var losses = 0
     private let started: Int64
     private var lastAccepted: Int64
 
@@ -120,6 +121,7 @@ final class SendRun {
         pending -= 1
         let latency = loop.now - flight.dotSentAt
         lastAccepted = loop.now
+        losses = 0
         figures.accepted += 1
         figures.acceptedBytes += flight.size
         figures.latencies.add(nanoseconds: latency)
@@ -222,9 +224,9 @@ final class SendRun {
     }
 
     private func reconnect() {
-        reconnecting += 1
+        losses += 1
         // Without retries a server that cannot be reached ends the run, once every session has tried it.
-        if !options.retries, figures.accepted == 0, reconnecting > 2 * options.sessions + options.servers.count {
+        if !options.retries, losses > 2 * options.sessions + options.servers.count {
             isStopping = true
             figures.lastWord = figures.lastLoss
         }
@@ -240,7 +242,9 @@ final class SendRun {
             for session in Array(sessions.values) where session.isWaiting {
                 if loop.now - session.lastProgress > patience { session.giveUpWaiting() }
             }
-            if loop.now - lastAccepted > max(patience, options.giveUp), pending > 0 || !again.isEmpty {
+            // With a slow --rate there may be nothing to accept for a while: that is no reason.
+            let isOverdue = !isExhausted && dueAt(nextNumber) < loop.now - options.giveUp
+            if loop.now - lastAccepted > max(patience, options.giveUp), pending > 0 || !again.isEmpty || isOverdue {
                 figures.lastWord = "nothing accepted for \(options.giveUp / 1_000_000_000) s"
                 for session in Array(sessions.values) { session.giveUpWaiting() }
                 isStopping = true

@@ -23,6 +23,8 @@ package struct ClusterNode: Sendable {
     var promisedAtKnock: [ReplicaID: [JournalID: UInt64]] = [:]
     var incarnations: [ReplicaID: UInt64] = [:]
     var nextPulse: Instant
+    /// Where something was appended since the last flush.
+    private var unflushed: [JournalID] = []
     var mayClaim = true
 
     package init(settings: ClusterSettings, at now: Instant) {
@@ -69,9 +71,12 @@ package struct ClusterNode: Sendable {
             case .fetch(let peer): journals[request.journal]?.fetchRead(request, bytes, by: peer, &turn)
             }
         case .open(let journal, let replicas): open(journal, replicas, &turn)
-        case .append(let journal, let bytes): journals[journal]?.append(bytes, &turn)
+        case .append(let journal, let bytes):
+            journals[journal]?.append(bytes, &turn)
+            if unflushed.last != journal { unflushed.append(journal) }
         case .flush:
-            for journal in journals.keys.sorted() { journals[journal]?.flush(&turn) }
+            for journal in unflushed { journals[journal]?.flush(&turn) }
+            unflushed.removeAll(keepingCapacity: true)
         case .release(let journal): journals[journal]?.release(&turn)
         case .tellLateOutcome(let outcome): tell(outcome, &turn)
         case .mayClaim(let may): mayClaim = may

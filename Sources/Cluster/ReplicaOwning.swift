@@ -106,6 +106,7 @@ extension Replica {
         guard case .owning(var ownership) = role, replica != me, durable.end <= ownership.owner.end,
             durable.epoch == ownership.owner.epoch || turn.settings.has(.oldAcknowledgements)
         else { return }
+        role = .follower  // Not two references to what is changed.
         if var progress = ownership.peers[replica] {
             progress.base = max(progress.base, durable.end)
             progress.next = max(progress.next, durable.end)
@@ -124,6 +125,7 @@ extension Replica {
 
     private mutating func count(_ replica: ReplicaID, upTo end: UInt64, _ turn: inout ClusterTurn) {
         guard case .owning(var ownership) = role else { return }
+        role = .follower  // As above.
         let before = ownership.owner.phase
         var isNew = ownership.owner.durable(at: replica, upTo: end)
         if turn.settings.has(.commitAnyEpoch), ownership.owner.commitAnyEpoch() { isNew = true }

@@ -52,8 +52,8 @@ struct HeldJournal: Sendable {
 
     var owner: JournalOwner
     /// Where the frames end that are not committed, and what follows each.
-    var ends = Deque<UInt64>()
-    var pending = Deque<Pending>()
+    var ends = Ring<UInt64>()
+    var pending = Ring<Pending>()
     /// Messages in it that are not finished.
     var unfinished = 0
     var openStreams = 0

@@ -8,10 +8,10 @@ struct Lane: Sendable {
     private static let retryShare = 0.7
 
     let upstream: Upstream
-    private var first = Deque<JobKey>()
-    private var retries = Deque<JobKey>()
+    private var first = Ring<JobKey>()
+    private var retries = Ring<JobKey>()
     /// Begun on a used connection that turned out dead: these take a fresh one.
-    private var fresh = Deque<JobKey>()
+    private var fresh = Ring<JobKey>()
     /// Connections that may take a transaction, the latest used last.
     var idle: [ConnectionID] = []
     /// Connections whose final dot is out: the next transaction may be pipelined behind it.

@@ -38,12 +38,12 @@ package struct Node: Sendable {
     var jobs = Slab<Job>()
     var due = MinimumHeap<DueEntry>()
     /// Jobs that no usable upstream takes, and how many each upstream would get.
-    var waiting = Deque<JobKey>()
+    var waiting = Ring<JobKey>()
     var waitingFor: [Int]
-    var cached = Deque<MessageKey>()
+    var cached = Ring<MessageKey>()
     var cachedBytes = 0
     /// Accepts that wait for their commit, oldest first.
-    var accepting = Deque<(deadline: Instant, key: MessageKey)>()
+    var accepting = Ring<(deadline: Instant, key: MessageKey)>()
 
     // The journals.
     var journals = JournalTable()

@@ -16,13 +16,13 @@ extension Node {
 
     private func room() -> Reply? {
         if isDiskLow || isDiskFull { return Reply(452, 4, 3, 1, "Disk space is low, try again later") }
-        guard let current, let journal = journals[current], journal.owner.phase == .active else {
+        guard let current, journals.isActive(current) else {
             return Reply(451, 4, 3, 2, "Not accepting mail yet, try again later")
         }
         if messages.count >= configuration.maximumQueuedMessages {
             return Reply(452, 4, 3, 1, "Too many messages are queued, try again later")
         }
-        if journal.owner.end - journal.owner.committed > configuration.maximumBacklog.bytes {
+        if journals.backlog(of: current) > configuration.maximumBacklog.bytes {
             return Reply(451, 4, 3, 2, "The disk is slow, try again later")
         }
         return nil

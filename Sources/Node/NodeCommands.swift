@@ -16,7 +16,7 @@ extension Node {
             return
         }
         // Nothing is written to a journal that is not this node's, or not any more.
-        guard state == .serving, journals[messages[key].journal]?.owner.phase == .active,
+        guard state == .serving, journals.isActive(messages[key].journal),
             messages[key].pendingCommand == nil
         else {
             effects.append(.commandAnswer(ticket, .tryAgain))

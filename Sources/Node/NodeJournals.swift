@@ -99,12 +99,12 @@ extension Node {
 
     /// Opens the next journal ahead of need, and moves on to it at the limit.
     mutating func rollIfFull(_ now: Now, _ effects: inout [NodeEffect]) {
-        guard let id = current, let journal = journals[id], state != .draining else { return }
+        guard let id = current, state != .draining else { return }
         let limit = configuration.journalLimit.bytes
-        if upcoming == nil, journal.owner.end >= limit / 4 * 3, !isDiskFull {
+        if upcoming == nil, journals.end(of: id) >= limit / 4 * 3, !isDiskFull {
             upcoming = openJournal(now, &effects)
         }
-        guard journal.owner.end >= limit, let next = upcoming, journals[next]?.owner.phase == .active else { return }
+        guard journals.end(of: id) >= limit, let next = upcoming, journals.isActive(next) else { return }
         current = next
         upcoming = nil
         sealIfUnused(id, now, &effects)

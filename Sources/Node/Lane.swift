@@ -89,6 +89,9 @@ struct LaneConnection: Sendable {
 }
 
 extension LaneConnection {
+    /// Whether another transaction may travel behind the present one's dot.
+    var mayPipeline: Bool { next == nil && capabilities.pipelining }
+
     /// What this upstream lacks for this message, as the reply that the sender would get; nil: nothing.
     func lack(for message: Message) -> Reply? {
         if message.isInternationalized, !capabilities.smtputf8 {

@@ -103,6 +103,15 @@ struct Message: Sendable {
         ContentReference(journal: journal, frame: frame, frameOffset: frameOffset, runs: runs)
     }
 
+    /// What a connection is to send to these recipients.
+    func transaction(_ id: UInt64, attempt: UInt32, to chosen: [UInt32]) -> Transaction {
+        let request = TransactionRequest(
+            id: id, reversePath: reversePath, recipients: chosen.map { recipients[Int($0)].address },
+            size: contentCount,
+            body: isEightBit ? .eightBit : .sevenBit, smtputf8: isInternationalized)
+        return Transaction(request: request, message: self.id, attempt: attempt, content: content)
+    }
+
     mutating func finish(_ recipient: Int, _ finish: Recipient.Finish) {
         guard !recipients[recipient].isFinished else { return }
         recipients[recipient].state = .finished(finish)

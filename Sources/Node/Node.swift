@@ -79,6 +79,8 @@ package struct Node: Sendable {
     var counters = NodeCounters()
     var recent = RecentCounts()
     var laneRecent: [RecentCounts]
+    /// Per lane, and at the end for what had none.
+    var totals: [ResultTotals]
     var laneTimes: [RecentDurations]
     /// What start-up found to be damaged, for the log and for `status`.
     var damaged: [String] = []
@@ -97,6 +99,7 @@ package struct Node: Sendable {
         lanes = configuration.upstreams.map { Lane($0) }
         waitingFor = configuration.upstreams.map { _ in 0 }
         laneRecent = configuration.upstreams.map { _ in RecentCounts() }
+        totals = Array(repeating: ResultTotals(), count: configuration.upstreams.count + 1)
         laneTimes = configuration.upstreams.map { _ in RecentDurations() }
         clockOffset = now.wall.milliseconds - now.instant.nanoseconds / 1_000_000
         patience = Patience(configuration, expiryAllowedFrom: now.instant)
@@ -140,12 +143,12 @@ package struct Node: Sendable {
         consider(accepting.first?.deadline)
         guard state == .serving else { return next }
         consider(due.first?.at)
-        for (index, lane) in lanes.enumerated() {
+        for index in lanes.indices {
             consider(nextProbe(index))
-            if lane.readyCount > 0 { consider(router.health[index].holdOpeningUntil) }
+            if lanes[index].readyCount > 0 { consider(router.health[index].holdOpeningUntil) }
             // The longest idle is first: connections are taken from the end.
-            if let longest = lane.idle.first, let connection = connection(longest) {
-                consider(connection.idleSince + lane.upstream.idleTimeout)
+            if let longest = lanes[index].idle.first, connections.contains(longest.key) {
+                consider(connections[longest.key].idleSince + lanes[index].upstream.idleTimeout)
             }
         }
         return next

@@ -46,11 +46,12 @@ extension Node {
 
     /// Hands the next ready job to a connection that is idle or has sent its dot; gives the connection back if there is none.
     private mutating func hand(to id: ConnectionID, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard let connection = connection(id) else { return }
-        let lane = connection.lane
+        guard connections.contains(id.key) else { return }
+        let lane = connections[id.key].lane
+        let isFresh = connections[id.key].used == 0
         let allowed = router.health[lane].allowedConnections
-        while let key = lanes[lane].dequeue(isFresh: connection.used == 0, allowed: allowed) {
-            if let lack = connection.lack(for: messages[jobs[key].message]) {
+        while let key = lanes[lane].dequeue(isFresh: isFresh, allowed: allowed) {
+            if let lack = connections[id.key].lack(for: messages[jobs[key].message]) {
                 jobs[key].lacking |= 1 << Router.Mask(lane)
                 jobs[key].lack = lack
                 jobs[key].place = .unplaced
@@ -59,11 +60,15 @@ extension Node {
             }
             return transact(key, on: id, now, &effects)
         }
-        if connection.present == nil { lanes[lane].idle.append(id) } else { lanes[lane].pipelinable.append(id) }
+        if connections[id.key].present == nil {
+            lanes[lane].idle.append(id)
+        } else {
+            lanes[lane].pipelinable.append(id)
+        }
     }
 
     private mutating func transact(_ key: JobKey, on id: ConnectionID, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard let lane = connection(id)?.lane else { return }
+        let lane = connections[id.key].lane
         splitIfLong(key, lane)
         let job = jobs[key]
         let transaction = transactions.insert(
@@ -86,18 +91,13 @@ extension Node {
             if $0.present == nil { $0.present = handed } else { $0.next = handed }
             $0.used += 1
         }
-        let message = messages[job.message]
         let record = AttemptRecord(
-            message: message.id, number: attempt, time: now.wall, upstream: lanes[lane].upstream.name,
+            message: messages[job.message].id, number: attempt, time: now.wall, upstream: lanes[lane].upstream.name,
             recipients: job.recipients)
-        append(.attempt(record), to: message.journal, then: .attempt(id, transaction: transaction), &effects)
-        let content = message.content
-        let request = TransactionRequest(
-            id: transaction, reversePath: message.reversePath,
-            recipients: job.recipients.map { message.recipients[Int($0)].address }, size: message.contentCount,
-            body: message.isEightBit ? .eightBit : .sevenBit, smtputf8: message.isInternationalized)
+        let journal = messages[job.message].journal
+        append(.attempt(record), to: journal, then: .attempt(id, transaction: transaction), &effects)
         effects.append(
-            .transact(id, Transaction(request: request, message: message.id, attempt: attempt, content: content)))
+            .transact(id, messages[job.message].transaction(transaction, attempt: attempt, to: job.recipients)))
     }
 
     /// Leaves what is beyond the upstream's `maximumRecipients` for a transaction of its own, next in line.
@@ -246,11 +246,11 @@ extension Node {
     }
 
     mutating func dotSent(_ id: ConnectionID, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard let connection = connection(id), connection.present?.isDotSent == false else { return }
-        let lane = connection.lane
-        update(id) { $0.present?.isDotSent = true }
-        guard connection.next == nil, connection.capabilities.pipelining, lanes[lane].upstream.pipelining,
-            connection.used < lanes[lane].upstream.maximumMessagesPerConnection
+        guard connections.contains(id.key), connections[id.key].present?.isDotSent == false else { return }
+        let lane = connections[id.key].lane
+        connections[id.key].present?.isDotSent = true
+        guard connections[id.key].mayPipeline, lanes[lane].upstream.pipelining,
+            connections[id.key].used < lanes[lane].upstream.maximumMessagesPerConnection
         else { return }
         lanes[lane].pipelinable.append(id)
         pump(lane, now, &effects)

@@ -107,7 +107,8 @@ extension Node {
         var settlement = settlement
         expireLate(&settlement, now)
         settlement.isLate = patience.isWarningDue(messages[settlement.message], now)
-        guard needsNotice(settlement) else { return write(settlement, header: [], now, &effects) }
+        settlement.needsNotice = needsNotice(settlement)
+        guard settlement.needsNotice else { return write(settlement, header: [], now, &effects) }
         let content = messages[settlement.message].content
         if let frame = content.frame, let run = content.runs.first, run.offset >= content.frameOffset,
             run.offset - content.frameOffset + UInt64(run.count) <= UInt64(frame.count)
@@ -160,8 +161,11 @@ extension Node {
     private mutating func write(_ settlement: Settlement, header: [UInt8], _ now: Now, _ effects: inout [NodeEffect]) {
         let key = settlement.message
         var rest = settlement.verdicts[...]
-        let tries = settlement.verdicts.map { messages[key].recipients[Int($0.recipient)].tries }.max() ?? 1
-        let wait = retryWait(tries: tries)
+        var wait = Duration.zero
+        if settlement.verdicts.contains(where: { $0.verdict.isDeferred }) {
+            let tries = settlement.verdicts.map { messages[key].recipients[Int($0.recipient)].tries }.max() ?? 1
+            wait = retryWait(tries: tries)
+        }
         while !rest.isEmpty {
             let chunk = rest.prefix(Settlement.recipientsPerOutcome)
             rest = rest.dropFirst(chunk.count)
@@ -177,7 +181,7 @@ extension Node {
         header: [UInt8], asker: Asker?, _ now: Now, _ effects: inout [NodeEffect]
     ) {
         let key = settlement.message
-        let report = report(on: chunk, settlement, header: header, now)
+        let report = settlement.needsNotice ? report(on: chunk, settlement, header: header, now) : nil
         var record = OutcomeRecord(
             message: messages[key].id, attempt: settlement.attempt, time: now.wall, upstream: settlement.upstream,
             remote: settlement.remote, results: [])
@@ -292,7 +296,6 @@ extension Node {
         _ result: Journal.RecipientResult, of key: MessageKey, _ record: OutcomeRecord, _ delays: Delays, _ lane: Int?,
         _ now: Now, _ effects: inout [NodeEffect]
     ) {
-        let message = messages[key]
         let status: Note.Result.Status
         let kind: RecentCounts.Kind
         switch result.status {
@@ -306,28 +309,30 @@ extension Node {
             guard result.code >= 400 else { return }
             (status, kind) = (.deferred, .deferred)
         }
-        let delay = now.wall - message.accepted
+        let delay = now.wall - messages[key].accepted
         if result.status == .delivered { counters.timeToSend.record(max(delay, .zero)) }
         if result.status == .unanswered { counters.uncertain += 1 }
         recent.add(kind, at: now.instant)
         if let lane { laneRecent[lane].add(kind, at: now.instant) }
-        counters.results[NodeCounters.ResultKey(upstream: record.upstream, status: status.rawValue), default: 0] += 1
+        totals[lane ?? lanes.count].add(status)
         effects.append(
             .note(
                 .result(
                     Note.Result(
-                        id: message.id, to: message.recipients[Int(result.recipient)].address.bytes,
+                        id: record.message, to: messages[key].recipients[Int(result.recipient)].address.bytes,
                         upstream: record.upstream, remote: record.remote, status: status, code: result.code,
                         enhanced: result.enhanced, reply: result.reply, attempt: record.attempt, delay: delay,
                         queued: delays.queued, transaction: delays.transaction,
-                        epoch: journals.epoch(of: message.journal),
+                        epoch: journals.epoch(of: messages[key].journal),
                         next: result.due.map { max(.zero, $0 - now.wall) }))))
     }
 
     /// A message whose recipients are all finished, on the disk too, leaves the index.
     mutating func removeIfFinished(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
-        let message = messages[key]
-        guard message.unfinished == 0, message.uncommitted == 0, message.jobs == 0 else { return }
+        guard messages[key].unfinished == 0, messages[key].uncommitted == 0, messages[key].jobs == 0 else { return }
+        uncache(key)
+        guard let message = messages.remove(key) else { return }
+        index[message.id] = nil
         var sent = 0
         var bounced = 0
         for recipient in message.recipients {
@@ -343,9 +348,6 @@ extension Node {
             counters.bouncesDropped += 1
             effects.append(.note(.bounceDropped(message.id, reason: "its sender is the null reverse-path")))
         }
-        uncache(key)
-        index[message.id] = nil
-        messages.remove(key)
         journals.count(unfinished: -1, in: message.journal)
         retireIfFinished(message.journal, now, &effects)
     }

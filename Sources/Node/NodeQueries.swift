@@ -9,7 +9,7 @@ extension Node {
             state: state, isReady: admission(at: now) == nil, time: now.wall, queue: queueStatus(at: now),
             recent: recentStatus(at: now), upstreams: lanes.indices.map { upstreamStatus($0, at: now) },
             journals: journals.values.sorted { $0.owner.journal < $1.owner.journal }.map { journalStatus($0) },
-            diskFree: diskFree, diskTotal: diskTotal, problems: problems(at: now), counters: counters)
+            diskFree: diskFree, diskTotal: diskTotal, problems: problems(at: now), counters: allCounters)
     }
 
     /// The matching messages, oldest first, at most `limit` of them, and how many match in all.
@@ -24,6 +24,17 @@ extension Node {
 
     package func message(_ id: MessageID, at now: Now) -> MessageStatus? {
         index[id].map { describe(messages[$0], at: now) }
+    }
+
+    private var allCounters: NodeCounters {
+        var all = counters
+        for (lane, totals) in totals.enumerated() {
+            let name = lane < lanes.count ? lanes[lane].upstream.name : ""
+            for (status, count) in totals.all where count > 0 {
+                all.results[NodeCounters.ResultKey(upstream: name, status: status.rawValue)] = count
+            }
+        }
+        return all
     }
 
     // MARK: Messages
@@ -151,19 +162,15 @@ extension Node {
             state = .ramping
         }
         if health.isDisabled { state = .disabled }
-        let name = lanes[lane].upstream.name
-        func total(_ status: Note.Result.Status) -> UInt64 {
-            counters.results[NodeCounters.ResultKey(upstream: name, status: status.rawValue)] ?? 0
-        }
         return NodeStatus.UpstreamStatus(
-            name: name, state: state, connections: lanes[lane].open,
+            name: lanes[lane].upstream.name, state: state, connections: lanes[lane].open,
             maximumConnections: lanes[lane].upstream.maximumConnections,
             share: everyLane > 0 ? Double(sent) / Double(everyLane) : nil, wantedShare: router.wantedShare(lane),
             sentPerSecond: counts.perSecond(.sent, at: now.instant),
             transientShare: all > 0 ? Double(deferred) / Double(all) : 0,
             permanentShare: all > 0 ? Double(failed) / Double(all) : 0, median: laneTimes[lane].median,
             ready: lanes[lane].readyCount, failure: health.lastFailure, downFor: downFor, nextProbe: nextProbe,
-            sent: total(.sent), deferred: total(.deferred), failed: total(.bounced))
+            sent: totals[lane].sent, deferred: totals[lane].deferred, failed: totals[lane].bounced)
     }
 
     private func journalStatus(_ held: HeldJournal) -> NodeStatus.JournalStatus {

@@ -63,3 +63,27 @@ struct RecentDurations: Sendable {
         return both.count > 0 ? both.quantile(0.5) : nil
     }
 }
+
+/// How many results of each kind there ever were.
+struct ResultTotals: Sendable {
+    private(set) var sent: UInt64 = 0
+    private(set) var deferred: UInt64 = 0
+    private(set) var bounced: UInt64 = 0
+    private(set) var expired: UInt64 = 0
+    private(set) var uncertain: UInt64 = 0
+
+    mutating func add(_ status: Note.Result.Status) {
+        switch status {
+        case .sent: sent += 1
+        case .deferred: deferred += 1
+        case .bounced: bounced += 1
+        case .expired: expired += 1
+        case .uncertain: uncertain += 1
+        case .held, .cancelled, .suppressed: break
+        }
+    }
+
+    var all: [(status: Note.Result.Status, count: UInt64)] {
+        [(.sent, sent), (.deferred, deferred), (.bounced, bounced), (.expired, expired), (.uncertain, uncertain)]
+    }
+}

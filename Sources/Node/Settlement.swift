@@ -32,6 +32,8 @@ struct Settlement: Sendable {
     var delays = Delays()
     /// A delay warning is due, for those that are not finished by it.
     var isLate = false
+    /// Its outcome carries a bounce or a warning.
+    var needsNotice = false
     /// Who asked, for a person's command.
     var asker: Asker?
 
@@ -50,6 +52,14 @@ extension Verdict {
         case .notSent(let reply, _): reply
         case .unanswered: nil
         case .givenUp(let reason): Reply(550, 5, 0, 0, reason)
+        }
+    }
+
+    /// Whether the recipient waits for another try by the schedule.
+    var isDeferred: Bool {
+        switch self {
+        case .deferred, .unanswered: true
+        default: false
         }
     }
 

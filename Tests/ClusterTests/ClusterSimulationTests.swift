@@ -46,17 +46,18 @@ struct ClusterSimulationTests {
     @Test("clocks beyond their bound cost leases, and never a committed frame")
     func drift() { expectOnlyLeasesBreak { $0.drifts = true } }
 
-    /// The negative tests: what they break shows that the invariants look.
+    /// The negative tests: what they break shows that the invariants look. Most histories survive them: they are tried until
+    /// one does not, and no fewer than a handful.
     private func expectOnlyLeasesBreak(_ change: (inout ClusterSimulation.Plan) -> Void) {
-        var broken = 0
-        for seed in 1...max(Self.seeds / 2, 15) {
+        var hasBroken = false
+        for seed in (1 as UInt64)...250 where seed <= 10 || !hasBroken {
             var plan = ClusterSimulation.Plan(seed: seed, nodes: seed % 3 == 0 ? 5 : 3)
             change(&plan)
             let simulation = ClusterSimulation(plan)
             if let violation = simulation.run() { Issue.record("\(violation)") }
-            if simulation.invariants.sawTwoLeases { broken += 1 }
+            if simulation.invariants.sawTwoLeases { hasBroken = true }
         }
-        #expect(broken > 0)
+        #expect(hasBroken)
     }
 
     @Test("a story can be told", .enabled(if: ProcessInfo.processInfo.environment["BATON_CLUSTER_SEED"] != nil))

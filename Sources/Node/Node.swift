@@ -12,7 +12,7 @@ internal import SMTP
 /// committed the final dot may go. The replies become an `outcome` frame, with the time of the next try for those who were
 /// deferred and with the bounce that it causes. When all recipients are finished the message leaves the index; when all
 /// messages of a sealed journal are finished the journal retires.
-package struct Node: Sendable {
+package struct Node: ~Copyable, Sendable {
     /// Longer content comes as a stream, in bytes.
     package static let inlineLimit = 256 << 10
     /// The lease of this node's promises.

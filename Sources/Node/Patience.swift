@@ -25,7 +25,8 @@ struct Patience: Sendable {
     /// Whether a try that began then and failed was the last one.
     func isOver(_ message: Message, begun: WallTime, _ now: Now) -> Bool {
         if now.instant < expiryAllowedFrom { return false }
-        return begun - message.accepted >= lifetime(of: message)
+        // By both readings: the try may have begun, and then waited, under a wall clock that was wrong for a while.
+        return min(begun, now.wall) - message.accepted >= lifetime(of: message)
     }
 
     func isWarningDue(_ message: Message, _ now: Now) -> Bool {

@@ -85,8 +85,8 @@ extension Simulation {
 
     /// Asks the node at the last instant, as the product does.
     private func finishIfReady(_ link: Link, _ transaction: UInt64) {
-        guard link.permitted.contains(transaction), link.contentSent.contains(transaction), let node else { return }
-        let may = node.mayFinish(transaction: transaction, at: now)
+        guard link.permitted.contains(transaction), link.contentSent.contains(transaction), node != nil else { return }
+        let may = node?.mayFinish(transaction: transaction, at: now) == true
         act(link) { session, actions in
             session.handle(may ? .mayFinish(transaction) : .mayNotFinish(transaction), &actions)
         }

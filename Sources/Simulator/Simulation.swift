@@ -194,7 +194,7 @@ package final class Simulation {
     }
 
     private func scheduleTick() {
-        guard let node, let deadline = node.nextDeadline else { return }
+        guard let deadline = node?.nextDeadline else { return }
         if let nextTick, nextTick <= deadline, nextTick >= scheduler.now { return }
         let late = random.chance(0.5) ? Duration.zero : random.duration(.zero...(.milliseconds(2)))
         let when = max(deadline, scheduler.now) + late

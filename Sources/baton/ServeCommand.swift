@@ -44,6 +44,8 @@ private func serve(_ arguments: Arguments) async throws -> Int32 {
         runner = try NodeRunner(configuration)
     } catch let error as TLSConfigurationError {
         throw CommandFailure("\(path): smtp.certificateFile: \(error)", code: configurationError)
+    } catch let error as DataDirectoryError where error.isConfiguration {
+        throw CommandFailure("\(error)", code: configurationError)
     } catch {
         throw CommandFailure("\(error)")
     }

@@ -6,7 +6,12 @@ package import Primitives
 /// Why a node can't run on a directory, in one line that says what to do.
 package struct DataDirectoryError: Error, Hashable, Sendable, CustomStringConvertible {
     package var description: String
-    package init(_ description: String) { self.description = description }
+    /// Only another configuration helps: starting again will not.
+    package var isConfiguration: Bool
+    package init(_ description: String, isConfiguration: Bool = false) {
+        self.description = description
+        self.isConfiguration = isConfiguration
+    }
 }
 
 /// A node's directory: who it is, and its files. Locked as long as it is referenced.
@@ -69,7 +74,7 @@ package final class DataDirectory: Sendable {
         where has != wants {
             throw DataDirectoryError(
                 "data directory \(path) belongs to \(what) \"\(has)\", not \"\(wants)\"; correct \(what).name or "
-                    + "node.dataDirectory in the configuration")
+                    + "node.dataDirectory in the configuration", isConfiguration: true)
         }
         self.path = path
         self.cluster = cluster

@@ -38,7 +38,8 @@ package final class NodeHost: @unchecked Sendable {
     private var isStopped = false
 
     init(
-        node: consuming Node, loop: Loop, disk: DiskThread, reader: WorkThread, background: WorkThread, history: History,
+        node: consuming Node, loop: Loop, disk: DiskThread, reader: WorkThread, background: WorkThread,
+        history: History,
         log: LogWriter
     ) {
         self.node = node

@@ -37,6 +37,7 @@ struct SeedTests {
             (3025, "a retired journal with a gap left a message in the index"),
             (4539, "a message that waited twice for an upstream expired twice"),
             (32585, "not the node: the simulator took frames behind a hole for acknowledged"),
+            (22736, "a try that began under a wrong wall clock expired by it hours after it was put right"),
             (5019, "a warning was due for ever where bounces are off, and the waiting room doubled"),
         ] as [(UInt64, String)])
     func former(_ seed: UInt64, _ what: String) {

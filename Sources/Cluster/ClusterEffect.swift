@@ -2,6 +2,33 @@ package import Primitives
 
 /// What the cluster's core wants done, to be carried out in order.
 package enum ClusterEffect: Sendable {
+    /// For the shell.
+    case request(ClusterRequest)
+
+    // For the node.
+    /// This node owns the journal at this epoch: append `open` (when it is empty) or `takeover` now.
+    case won(JournalID, epoch: UInt64, isEmpty: Bool, from: Predecessor)
+    /// The first frame of the epoch is committed: accept, deliver.
+    case active(JournalID, epoch: UInt64)
+    /// Everything below this offset is committed.
+    case committed(JournalID, epoch: UInt64, upTo: UInt64)
+    /// It is the owner (or claimant) no more.
+    case lost(JournalID, epoch: UInt64, LossReason)
+    /// Frames of someone else's journal arrived here: the node follows what they say.
+    case replicated(JournalID, offset: UInt64, [UInt8], [FrameSummary])
+    /// Frames from this offset on are gone from this copy.
+    case unwound(JournalID, to: UInt64)
+    /// The journal is retired and its copy given up.
+    case retired(JournalID)
+    case lateOutcome(LateOutcome)
+    /// Every process of this disk up to now is dead.
+    case died(ReplicaID)
+    case asked(ReplicaID, Ask)
+    case answered(ReplicaID, Answer)
+}
+
+/// What only a shell can do: speak to peers, write to the disk. It carries these out in order.
+package enum ClusterRequest: Sendable {
     /// To this peer, if there is a connection; else it is lost, like anything on a network.
     case send(ReplicaID, Message)
 
@@ -20,25 +47,6 @@ package enum ClusterEffect: Sendable {
     /// Answered by `.read` with these bytes, or what there is of them.
     case read(ReadRequest)
 
-    // For the node.
-    /// This node owns the journal at this epoch: append `open` (when it is empty) or `takeover` now.
-    case won(JournalID, epoch: UInt64, isEmpty: Bool)
-    /// The first frame of the epoch is committed: accept, deliver.
-    case active(JournalID, epoch: UInt64)
-    /// Everything below this offset is committed.
-    case committed(JournalID, epoch: UInt64, upTo: UInt64)
-    /// It is the owner (or claimant) no more.
-    case lost(JournalID, epoch: UInt64, LossReason)
-    /// Frames of someone else's journal arrived here: the node follows what they say.
-    case replicated(JournalID, offset: UInt64, [UInt8], [FrameSummary])
-    /// Frames from this offset on are gone from this copy.
-    case unwound(JournalID, to: UInt64)
-    /// The journal is retired and its copy given up.
-    case retired(JournalID)
-    case lateOutcome(LateOutcome)
-    case asked(ReplicaID, Ask)
-    case answered(ReplicaID, Answer)
-
     // Connections.
     /// Connect to where this peer listens, and tell how that ended (`.knocked`).
     case knock(ReplicaID)
@@ -47,6 +55,14 @@ package enum ClusterEffect: Sendable {
 
     /// Going on would break a promise: the process must stop, and say this.
     case stop(String)
+}
+
+/// How the epoch before a new owner's ended, as its claimant heard.
+package enum Predecessor: Hashable, Sendable {
+    /// It said so itself (`Release`): its process may still learn outcomes, and will tell them.
+    case released(ReplicaID)
+    /// Dead, or silent for a lease; or there was none.
+    case gone
 }
 
 /// Counts what one journal has asked of the disk.
@@ -95,5 +111,7 @@ package struct ClusterTurn: Sendable {
         self.settings = settings
     }
 
-    mutating func send(_ message: Message, to peer: ReplicaID) { effects.append(.send(peer, message)) }
+    mutating func send(_ message: Message, to peer: ReplicaID) { ask(.send(peer, message)) }
+
+    mutating func ask(_ request: ClusterRequest) { effects.append(.request(request)) }
 }

@@ -122,13 +122,13 @@ package struct ClusterNode: Sendable {
         var merged: [ClusterEffect] = []
         merged.reserveCapacity(effects.count)
         for effect in effects {
-            guard case .send(let peer, let message) = effect, let sentAt = message.mergeableSentAt else {
+            guard case .request(.send(let peer, let message)) = effect, let sentAt = message.mergeableSentAt else {
                 merged.append(effect)
                 continue
             }
             let place = Place(peer: peer, kind: message.kind, sentAt: sentAt)
-            if let index = places[place], case .send(_, let earlier) = merged[index] {
-                merged[index] = .send(peer, earlier.merged(with: message))
+            if let index = places[place], case .request(.send(_, let earlier)) = merged[index] {
+                merged[index] = .request(.send(peer, earlier.merged(with: message)))
             } else {
                 places[place] = merged.count
                 merged.append(effect)

@@ -78,7 +78,7 @@ extension ClusterNode {
         guard tombstones[journal]?.isSettled == true else { return }
         tombstones[journal] = nil
         recentlyBuried.insert(journal)
-        turn.effects.append(.forgetTombstone(journal))
+        turn.ask(.forgetTombstone(journal))
     }
 
     mutating func askAboutTombstones(_ turn: inout ClusterTurn) {

@@ -5,7 +5,7 @@ extension ClusterNode {
     mutating func greeted(_ peer: ReplicaID, _ incarnation: UInt64, _ turn: inout ClusterTurn) {
         guard peer != me, incarnation >= incarnations[peer] ?? 0 else { return }
         let isNew = incarnation > incarnations.updateValue(incarnation, forKey: peer) ?? 0
-        if acquainted.insert(peer).inserted { turn.effects.append(.met(peer)) }
+        if acquainted.insert(peer).inserted { turn.ask(.met(peer)) }
         let verdict = watches[peer, default: ProcessWatch()].greeted(incarnation: incarnation)
         act(on: verdict, about: peer, &turn)
         guard isNew else { return }
@@ -30,10 +30,11 @@ extension ClusterNode {
             promisedAtKnock[peer] = journals.compactMapValues { replica in
                 replica.promise?.owner == peer ? replica.promisedEpoch : nil
             }
-            turn.effects.append(.knock(peer))
+            turn.ask(.knock(peer))
         case .dead(let incarnation, let byGreeting):
             guard settings.isFastFailover else { return }
             if !byGreeting { gossip.died(peer) }
+            turn.effects.append(.died(peer))
             let promised = promisedAtKnock.removeValue(forKey: peer) ?? [:]
             for journal in journals.keys.sorted() {
                 if byGreeting {

@@ -54,6 +54,8 @@ package struct Replica: Sendable {
     var spokeForOtherAt: Instant?
     /// The highest epoch that anyone was heard to have promised.
     var highestSeen: UInt64 = 0
+    /// The epoch that was released last, as far as this process has heard, while its owner is not known to be dead.
+    var lastRelease: (epoch: UInt64, owner: ReplicaID)?
 
     private var asked = DiskMark(0)
     private var durable = DiskMark(0)
@@ -99,27 +101,27 @@ package struct Replica: Sendable {
     }
 
     mutating func store(_ promise: Promise, _ turn: inout ClusterTurn) {
-        turn.effects.append(.storePromise(journal, promise, nextMark()))
+        turn.ask(.storePromise(journal, promise, nextMark()))
     }
 
     mutating func write(_ bytes: [UInt8], at offset: UInt64, _ turn: inout ClusterTurn) {
-        turn.effects.append(.write(journal, offset: offset, bytes, nextMark()))
+        turn.ask(.write(journal, offset: offset, bytes, nextMark()))
     }
 
     mutating func cut(to offset: UInt64, _ turn: inout ClusterTurn) {
         guard offset >= committed else {
-            return turn.effects.append(
+            return turn.ask(
                 .stop("journal \(journal): asked to cut at \(offset), below what is committed (\(committed))"))
         }
         guard offset < copy.end else { return }
         copy.cut(to: offset)
-        turn.effects.append(.cut(journal, to: offset, nextMark()))
+        turn.ask(.cut(journal, to: offset, nextMark()))
         turn.effects.append(.unwound(journal, to: offset))
     }
 
     mutating func entomb(_ tombstone: Tombstone, _ turn: inout ClusterTurn) -> DiskMark {
         let mark = nextMark()
-        turn.effects.append(.entomb(tombstone, mark))
+        turn.ask(.entomb(tombstone, mark))
         return mark
     }
 
@@ -152,7 +154,7 @@ package struct Replica: Sendable {
     mutating func becomeWhole(_ turn: inout ClusterTurn) {
         guard !copy.isWhole else { return }
         copy.isWhole = true
-        turn.effects.append(.whole(journal))
+        turn.ask(.whole(journal))
     }
 
     // MARK: Time

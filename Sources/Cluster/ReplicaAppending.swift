@@ -17,7 +17,7 @@ extension Replica {
         heard = incarnation
         // An owner of this epoch that this node believed to be would be a second one.
         if case .owning = role {
-            return turn.effects.append(.stop("journal \(journal): epoch \(append.epoch) has two owners"))
+            return turn.ask(.stop("journal \(journal): epoch \(append.epoch) has two owners"))
         }
 
         let previous = copy.runs.epoch(endingAt: append.previousOffset)
@@ -94,7 +94,7 @@ extension Replica {
         guard copy.runs.epoch(endingAt: fetch.previousOffset) == fetch.previousEpoch else {
             return turn.send(mismatch(at: fetch.previousOffset, fetch.epoch), to: claimant)
         }
-        turn.effects.append(
+        turn.ask(
             .read(
                 ReadRequest(
                     journal: journal, epoch: fetch.epoch, generation: copy.generation, offset: fetch.previousOffset,
@@ -122,10 +122,10 @@ extension Replica {
     func readWholeFrame(_ request: ReadRequest, _ bytes: [UInt8], _ turn: inout ClusterTurn) {
         guard let length = frameLength(bytes, of: journal, at: request.offset), length > request.count else {
             // The scan found a frame here at start-up, or this process wrote one.
-            return turn.effects.append(.stop("journal \(journal): bytes at \(request.offset) are not what was written"))
+            return turn.ask(.stop("journal \(journal): bytes at \(request.offset) are not what was written"))
         }
         var longer = request
         longer.count = length
-        turn.effects.append(.read(longer))
+        turn.ask(.read(longer))
     }
 }

@@ -172,7 +172,14 @@ extension Replica {
         becomeWhole(&turn)
         backOff.reset()
         role = .owning(Ownership(owner: owner, lastEpoch: copy.lastEpoch, at: turn.now))
-        turn.effects.append(.won(journal, epoch: claim.epoch, isEmpty: copy.isEmpty))
+        turn.effects.append(.won(journal, epoch: claim.epoch, isEmpty: copy.isEmpty, from: predecessor))
+    }
+
+    /// Whose frames are the last in this copy, and how that owner ended. A claimant that released what it never came to own
+    /// wrote none.
+    private var predecessor: Predecessor {
+        guard let lastRelease, lastRelease.epoch == copy.lastEpoch else { return .gone }
+        return .released(lastRelease.owner)
     }
 
     // MARK: Failing

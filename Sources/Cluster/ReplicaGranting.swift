@@ -102,11 +102,13 @@ extension Replica {
     mutating func released(_ epoch: UInt64, by sender: ReplicaID, _ turn: inout ClusterTurn) {
         guard let promise, promise.epoch == epoch, promise.owner != me else { return }
         guard promise.owner == sender || turn.settings.has(.releaseAnySender) else { return }
+        lastRelease = (epoch, sender)
         endPromise(turn)
     }
 
     /// Every process of this node up to `incarnation` is dead. `epoch` is what was promised to it when the knock began.
     mutating func died(_ node: ReplicaID, incarnation: UInt64, epoch: UInt64?, _ turn: inout ClusterTurn) {
+        if lastRelease?.owner == node { lastRelease = nil }
         guard let promise, promise.owner == node, node != me, heard <= incarnation else { return }
         guard epoch == nil || epoch == promise.epoch || turn.settings.has(.knockUntied) else { return }
         endPromise(turn)

@@ -63,7 +63,7 @@ extension Replica {
         else { return }
         ownership.peers[replica]?.isReading = true
         role = .owning(ownership)
-        turn.effects.append(
+        turn.ask(
             .read(
                 ReadRequest(
                     journal: journal, epoch: ownership.owner.epoch, generation: copy.generation, offset: progress.next,

@@ -40,9 +40,9 @@ private struct Bench {
     /// What it sends because of this; the disk has done nothing yet.
     mutating func handle(_ event: ClusterEvent) -> [ClusterEffect] {
         let effects = node.handle(event, at: Instant(nanoseconds: milliseconds * 1_000_000))
-        for case .storePromise(_, _, let mark) in effects { self.mark = mark }
-        for case .write(_, _, _, let mark) in effects { self.mark = mark }
-        for case .cut(_, _, let mark) in effects { self.mark = mark }
+        for case .request(.storePromise(_, _, let mark)) in effects { self.mark = mark }
+        for case .request(.write(_, _, _, let mark)) in effects { self.mark = mark }
+        for case .request(.cut(_, _, let mark)) in effects { self.mark = mark }
         return effects
     }
 
@@ -63,7 +63,7 @@ private struct Bench {
 extension [ClusterEffect] {
     fileprivate var messages: [Message] {
         compactMap { effect in
-            if case .send(_, let message) = effect { message } else { nil }
+            if case .request(.send(_, let message)) = effect { message } else { nil }
         }
     }
 }
@@ -134,7 +134,7 @@ struct ReplicaTests {
         var bench = Bench(2, promise: Self.other, frames: 2, epoch: 3)
         _ = bench.handle(.greeted(Bench.ids[1], incarnation: 1))
         let knocks = bench.handle(.disconnected(Bench.ids[1], .reset))
-        #expect(knocks.contains { if case .knock(Bench.ids[1]) = $0 { true } else { false } })
+        #expect(knocks.contains { if case .request(.knock(Bench.ids[1])) = $0 { true } else { false } })
         var later = bench
         _ = bench.handle(.knocked(Bench.ids[1], .refused))
         let freed = bench.claim(4, from: 0).isGranted
@@ -190,7 +190,7 @@ struct ReplicaTests {
         let opening = bench.handle(.open(Bench.journal, [Bench.ids[0]]))
         #expect(opening.messages.isEmpty)
         let won = bench.handle(.stored(Bench.journal, through: bench.mark))
-        #expect(won.contains { if case .won(Bench.journal, epoch: 1, isEmpty: true) = $0 { true } else { false } })
+        #expect(won.contains { if case .won(Bench.journal, epoch: 1, isEmpty: true, _) = $0 { true } else { false } })
         let open = Frame.encode(
             .open(
                 OpenRecord(

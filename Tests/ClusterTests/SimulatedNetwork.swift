@@ -30,33 +30,8 @@ extension ClusterSimulation {
     func carryOut(_ effects: [ClusterEffect], of node: SimulatedClusterNode) {
         for effect in effects {
             switch effect {
-            case .send(let peer, let message): send(message, to: peer, from: node)
-            case .storePromise(let journal, let promise, let mark):
-                tell("\(node.name) stores promise of \(journal.short): epoch \(promise.epoch) to \(promise.owner)")
-                invariants.promised(promise, journal, by: node)
-                tryFate(of: node)
-                ask(.promise(promise), journal, mark, node)
-            case .write(let journal, let offset, let bytes, let mark):
-                ask(.write(offset: Int(offset), bytes), journal, mark, node)
-            case .cut(let journal, let length, let mark):
-                tell("\(node.name) cuts \(journal.short) to \(length)")
-                invariants.cut(journal, to: length, by: node)
-                ask(.cut(Int(length)), journal, mark, node)
-            case .entomb(let tombstone, let mark):
-                tell("\(node.name) entombs \(tombstone.journal.short)")
-                invariants.entombed(tombstone.journal, by: node)
-                ask(.entomb(tombstone), tombstone.journal, mark, node)
-            case .forgetTombstone(let journal): node.disk[journal] = nil
-            case .whole(let journal):
-                tell("\(node.name)'s copy of \(journal.short) is whole again")
-                node.disk[journal]?.cache.isWhole = true
-                node.disk[journal]?.durable.isWhole = true
-                invariants.touched(journal)
-            case .read(let request):
-                schedule(
-                    .read(node.index, request, incarnation: node.incarnation),
-                    after: Int64.random(in: 50_000...2_000_000, using: &random))
-            case .won(let journal, let epoch, let isEmpty):
+            case .request(let request): carryOut(request, of: node)
+            case .won(let journal, let epoch, let isEmpty, _):
                 tell("\(node.name) owns \(journal.short) at epoch \(epoch)")
                 invariants.won(journal, epoch, by: node)
                 let wall = WallTime(milliseconds: 1_790_000_000_000)
@@ -74,11 +49,42 @@ extension ClusterSimulation {
                 invariants.committed(journal, epoch: epoch, upTo: end, by: node)
             case .lost(let journal, let epoch, let reason):
                 tell("\(node.name) loses \(journal.short) epoch \(epoch): \(reason)")
-            case .met(let peer): node.acquainted.insert(peer)
-            case .knock(let peer): knock(peer, by: node)
-            case .stop(let reason): invariants.fail("\(node.name) stops: \(reason)")
-            case .replicated, .unwound, .retired, .lateOutcome, .asked, .answered: break
+            case .replicated, .unwound, .retired, .lateOutcome, .died, .asked, .answered: break
             }
+        }
+    }
+
+    private func carryOut(_ request: ClusterRequest, of node: SimulatedClusterNode) {
+        switch request {
+        case .send(let peer, let message): send(message, to: peer, from: node)
+        case .storePromise(let journal, let promise, let mark):
+            tell("\(node.name) stores promise of \(journal.short): epoch \(promise.epoch) to \(promise.owner)")
+            invariants.promised(promise, journal, by: node)
+            tryFate(of: node)
+            ask(.promise(promise), journal, mark, node)
+        case .write(let journal, let offset, let bytes, let mark):
+            ask(.write(offset: Int(offset), bytes), journal, mark, node)
+        case .cut(let journal, let length, let mark):
+            tell("\(node.name) cuts \(journal.short) to \(length)")
+            invariants.cut(journal, to: length, by: node)
+            ask(.cut(Int(length)), journal, mark, node)
+        case .entomb(let tombstone, let mark):
+            tell("\(node.name) entombs \(tombstone.journal.short)")
+            invariants.entombed(tombstone.journal, by: node)
+            ask(.entomb(tombstone), tombstone.journal, mark, node)
+        case .forgetTombstone(let journal): node.disk[journal] = nil
+        case .whole(let journal):
+            tell("\(node.name)'s copy of \(journal.short) is whole again")
+            node.disk[journal]?.cache.isWhole = true
+            node.disk[journal]?.durable.isWhole = true
+            invariants.touched(journal)
+        case .read(let request):
+            schedule(
+                .read(node.index, request, incarnation: node.incarnation),
+                after: Int64.random(in: 50_000...2_000_000, using: &random))
+        case .met(let peer): node.acquainted.insert(peer)
+        case .knock(let peer): knock(peer, by: node)
+        case .stop(let reason): invariants.fail("\(node.name) stops: \(reason)")
         }
     }
 

@@ -1,3 +1,4 @@
+package import Cluster
 package import Primitives
 package import Routing
 
@@ -16,6 +17,14 @@ package struct NodeConfiguration: Hashable, Sendable {
 
     package var cluster: String
     package var replica: ReplicaID
+    /// When this process began, higher than at every start before (`protocol.md`, 'Names').
+    package var incarnation: UInt64 = 1
+    /// Members of each journal that this node opens.
+    package var replicas = 1
+    package var lease = Duration.seconds(2)
+    /// Whether a proved process death ends a promise before its time.
+    package var isFastFailover = true
+    package var zone = ""
     package var hostname: String
     package var upstreams: [Upstream]
     package var routes: [Route]
@@ -39,6 +48,8 @@ package struct NodeConfiguration: Hashable, Sendable {
     package var maximumQueuedMessages = 1_000_000
     /// Appended bytes that wait for the disk; beyond it new mail is answered 451 (admission, not correctness).
     package var maximumBacklog = ByteCount.mebibytes(64)
+    /// Guards left out: tests only, empty in the product.
+    package var mutations: Set<Mutation> = []
     /// Seeds the node's chance: ids, jitter, choice of upstream.
     package var seed: UInt64
 

@@ -5,19 +5,18 @@ package import SMTP
 
 /// What a node wants done, to be carried out in order.
 package enum NodeEffect: Sendable {
-    // The disk. In order; each that is named in `NodeEvent` is answered there.
-    case storePromise(JournalID, Promise)
-    case createJournal(JournalID)
-    /// Whole frames, at this offset; answered by `.durable` once they are synced.
-    case append(JournalID, offset: UInt64, [UInt8])
-    /// Start-up found a bad tail: cut the file to this length (and zero what follows).
-    case cut(JournalID, to: UInt64)
-    /// All its messages are finished: keep its history, delete it; answered by `.journalDeleted`.
-    case deleteJournal(JournalID)
+    // Peers and the disk.
+    /// Each that is named so in `ClusterRequest` is answered by a `ClusterEvent`. What is asked for one journal is done in
+    /// order, reads among it: a read finds everything that was written before it.
+    case cluster(ClusterRequest)
+    /// Read a journal's frames again, from its beginning up to this offset; answered by `.scanned` with the same number.
+    case scan(JournalID, scan: UInt64, upTo: UInt64)
     /// Its messages live on in another journal: rename it to `*.damaged`.
     case setAside(JournalID)
     /// Read up to `limit` bytes of a message's content.
     case readContent(Ticket, ContentReference, limit: Int)
+    /// Replace the records' file; answered by `.recordsStored`. Of several only the newest matters.
+    case storeRecords([UInt8], version: UInt64)
 
     // Clients.
     case answer(Ticket, SubmissionAnswer)
@@ -39,8 +38,12 @@ package enum NodeEffect: Sendable {
 
     // People.
     case commandAnswer(Ticket, CommandAnswer)
+    case recorded(Ticket)
+    /// A question or command from another node's people, and an answer to one of this node's.
+    case asked(ReplicaID, Ask)
+    case answered(ReplicaID, Answer)
     case note(Note)
-    /// After `.drain`: nothing is under way any more and everything is committed.
+    /// After `.drain`: nothing is under way any more, everything is committed, and the journals are handed over.
     case drained
 }
 
@@ -84,7 +87,16 @@ package enum Note: Sendable {
     case done(message: MessageID, sent: Int, bounced: Int, age: Duration)
     case upstreamDown(String, reason: String, next: Duration)
     case upstreamUp(String)
-    case takeover(JournalID, epoch: UInt64, messages: Int, uncertain: Int)
+    case takeover(JournalID, epoch: UInt64, from: String, messages: Int, uncertain: Int, took: Duration)
+    /// The first delivery of what was taken over.
+    case reclaimed(JournalID, after: Duration)
+    /// This node owns the journal no more.
+    case ownershipLost(JournalID, epoch: UInt64, LossReason)
+    case handedOver(JournalID, epoch: UInt64)
+    case peerUp(ReplicaID)
+    /// By its closed port (`isProved`), or by its silence.
+    case peerDown(ReplicaID, isProved: Bool)
+    case lateOutcome(MessageID, isUsed: Bool)
     case opened(JournalID)
     case retired(JournalID)
     case damage(JournalID, at: UInt64, reason: String)

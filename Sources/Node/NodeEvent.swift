@@ -1,3 +1,4 @@
+package import Cluster
 package import Journal
 package import Primitives
 package import SMTP
@@ -16,14 +17,18 @@ package struct ConnectionID: Hashable, Sendable {
 
 /// What happens to a node. Each is handed to `Node.handle` with the time read after it happened.
 package enum NodeEvent: Sendable {
-    // The disk. Its answers come in the order of the effects that asked.
-    case promiseStored(JournalID, epoch: UInt64)
-    /// Everything of the journal below this offset is on the disk.
-    case durable(JournalID, upTo: UInt64)
-    /// The file could not be made or grown: the disk is full. Nothing that was appended is lost.
-    case diskFull(JournalID)
+    // Peers and the disk.
+    /// What came from a peer, what became of a connection, what the disk has done for a journal (`.stored`, `.read`). Of
+    /// `ClusterEvent` the shell hands in these; the rest is the node's own.
+    case cluster(ClusterEvent)
+    /// Answers `.scan`, batch by batch in the order of the file; the last one says so. Fewer frames than were asked for
+    /// mean that the file could not be read.
+    case scanned(JournalID, scan: UInt64, [ScannedFrame], isLast: Bool)
+    /// The records' file is on the disk, as of this `.storeRecords`.
+    case recordsStored(version: UInt64)
+    /// The disk is full. Nothing that was appended is lost: it is written as soon as there is room.
+    case diskFull
     case diskSpace(free: ByteCount, total: ByteCount)
-    case journalDeleted(JournalID)
     /// Answers `.readContent`; nil when the file could not be read.
     case contentRead(Ticket, [UInt8]?)
 
@@ -50,10 +55,19 @@ package enum NodeEvent: Sendable {
 
     // People.
     case command(Ticket, Command)
-    case enableUpstream(String, Bool)
+    /// For the whole cluster: answered by `.recorded` once a majority of the known nodes has it.
+    case record(Ticket, key: String, value: [UInt8]?, expiry: WallTime?)
+    /// `baton node forget`: this node is gone for good.
+    case forget(String)
+    /// Something that this node says of itself to all others, by gossip.
+    case describe(String, [UInt8])
     case reconfigured(NodeConfiguration)
-    /// Take no mail, begin no transaction, let those under way end; `.drained` follows.
+    /// Take no mail, begin no transaction, let those under way end, hand the journals over; `.drained` follows.
     case drain
+    /// `drainTimeout` is over: what is left is handed over as it is.
+    case drainTimedOut
+    /// Take part again.
+    case resume
     case tick
 }
 

@@ -2,7 +2,8 @@ package import Primitives
 
 /// A node at a glance: what `baton status`, `/api/v1/status`, `/metrics` and `/readyz` are made of.
 package struct NodeStatus: Sendable {
-    package enum State: String, Sendable { case starting, serving, draining }
+    /// `drained`: it takes part no more, but for the copies that it keeps.
+    package enum State: String, Sendable { case starting, serving, draining, drained }
 
     package struct Queue: Sendable {
         package var messages = 0
@@ -41,13 +42,60 @@ package struct NodeStatus: Sendable {
         package var failed: UInt64
     }
 
+    /// One journal as this node sees it.
     package struct JournalStatus: Sendable {
+        package enum Role: String, Sendable {
+            /// `blind`: it holds a copy that it can't read (a newer version's, or damaged beyond recovery).
+            case owner, takingOver = "taking over", claiming, replica, blind
+        }
+
+        package struct Copy: Sendable {
+            package var replica: ReplicaID
+            /// How far it is known to hold the journal durably: the owner's view; nil when this node does not know.
+            package var acknowledged: UInt64?
+            package var isAlive: Bool
+        }
+
         package var id: JournalID
+        package var role: Role
+        package var isSealed: Bool
         package var epoch: UInt64
-        package var state: String
+        /// To whom this node has promised it.
+        package var owner: ReplicaID?
+        /// How long the owner's lease (this node's view) or the promise still binds; nil when it never ends (R = 1).
+        package var leaseLeft: Duration?
         package var bytes: ByteCount
-        package var unfinished: Int
         package var committed: UInt64
+        package var unfinished: Int
+        package var copies: [Copy]
+        /// The copy caught up since start-up found it damaged.
+        package var isWhole: Bool
+    }
+
+    /// Another node, as gossip tells of it.
+    package struct PeerStatus: Sendable {
+        package var replica: ReplicaID
+        package var isAlive: Bool
+        package var isConnected: Bool
+        /// Since its version last moved; nil when it never was heard.
+        package var silentFor: Duration?
+        /// Proved by its closed port.
+        package var isProvedDead: Bool
+        /// What it says of itself: `state`, `address`, `version`, `zone`, …
+        package var says: [String: [UInt8]]
+        package var isForgotten: Bool
+    }
+
+    /// What came from a dead or silent node lately, for `TAKEOVER`.
+    package struct Takeover: Sendable {
+        package var journal: JournalID
+        package var epoch: UInt64
+        package var from: String
+        package var at: WallTime
+        package var messages: Int
+        package var uncertain: Int
+        /// From the takeover's frame to the first delivery.
+        package var firstDelivery: Duration?
     }
 
     /// Totals of the last five minutes.
@@ -68,6 +116,13 @@ package struct NodeStatus: Sendable {
     package var recent: Recent
     package var upstreams: [UpstreamStatus]
     package var journals: [JournalStatus]
+    package var peers: [PeerStatus]
+    package var takeovers: [Takeover]
+    /// Of the cluster's records, those that are in force.
+    package var drainedNodes: [String]
+    package var disabledUpstreams: [String]
+    /// How many replicas a new journal would have, of how many are wanted; 0 when it can't be opened.
+    package var replicas: Int
     package var diskFree: ByteCount
     package var diskTotal: ByteCount
     package var problems: [Problem]

@@ -51,6 +51,34 @@ package struct ClusterNode: Sendable {
         self.acquainted.formUnion(acquainted.filter { $0 != me })
     }
 
+    // MARK: What the node asks for beside events
+
+    /// Whom gossip holds alive, this node among them.
+    package func live(at now: Instant) -> [ReplicaID] { gossip.live(within: settings.lease, at: now) }
+
+    /// Whether this node may act as the owner of a journal for this much longer.
+    package func holdsLease(_ journal: JournalID, for margin: Duration, at now: Instant) -> Bool {
+        journals[journal]?.owner?.holdsLease(for: margin, at: now) ?? false
+    }
+
+    /// Something that this node says of itself to all others.
+    package mutating func describe(_ key: String, _ value: [UInt8]) { gossip.set(key, to: value) }
+
+    /// An owner's own outcome has replaced it.
+    package mutating func dropLateOutcome(of message: MessageID, recipient: UInt32, in journal: JournalID) {
+        lateOutcomes.drop(message, recipient: recipient, in: journal)
+    }
+
+    /// A person says that this disk is gone for good: no new journal is opened with it, no tombstone waits for it.
+    package mutating func forget(_ disk: ReplicaID, at now: Instant) -> [ClusterEffect] {
+        var turn = ClusterTurn(now: now, settings: settings)
+        acquainted.remove(disk)
+        gossip.forget(disk)
+        watches[disk] = nil
+        for journal in tombstones.keys.sorted() { tombstoneAnswered(journal, by: disk, &turn) }
+        return turn.effects
+    }
+
     // MARK: Events
 
     package mutating func handle(_ event: ClusterEvent, at now: Instant) -> [ClusterEffect] {

@@ -69,7 +69,7 @@ extension ClusterNode {
         ask(about: journal, &turn)
     }
 
-    private mutating func tombstoneAnswered(_ journal: JournalID, by disk: ReplicaID, _ turn: inout ClusterTurn) {
+    mutating func tombstoneAnswered(_ journal: JournalID, by disk: ReplicaID, _ turn: inout ClusterTurn) {
         tombstones[journal]?.answered(by: disk)
         forgetIfSettled(journal, &turn)
     }

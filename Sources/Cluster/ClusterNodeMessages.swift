@@ -42,7 +42,7 @@ extension ClusterNode {
             }
         case .ask(let ask): turn.effects.append(.asked(sender, ask))
         case .answer(let answer): turn.effects.append(.answered(sender, answer))
-        case .notHere: break
+        case .recordsDigest, .recordsDelta, .notHere: break
         }
     }
 

@@ -86,7 +86,7 @@ extension ClusterNode {
         return max(max(ended + rankDelay(replica, now), polite), replica.notBefore)
     }
 
-    private func isConnected(_ peer: ReplicaID) -> Bool {
+    package func isConnected(_ peer: ReplicaID) -> Bool {
         if case .connected = watches[peer]?.state { true } else { false }
     }
 

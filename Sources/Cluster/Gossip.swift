@@ -85,6 +85,15 @@ package struct Gossip: Sendable {
 
     package func value(_ key: String, of node: ReplicaID) -> [UInt8]? { nodes[node]?.records[key]?.value }
 
+    /// Everything that a node says of itself.
+    package func values(of node: ReplicaID) -> [String: [UInt8]] { nodes[node]?.records.mapValues(\.value) ?? [:] }
+
+    /// Since its version last moved; nil when it never was heard, or is proved dead.
+    package func silence(of node: ReplicaID, at now: Instant) -> Duration? {
+        guard let known = nodes[node], known.movedAt > Instant(nanoseconds: .min) else { return nil }
+        return now - known.movedAt
+    }
+
     package var known: [ReplicaID] { nodes.keys.sorted() }
 
     package func isAlive(_ node: ReplicaID, within lease: Duration, at now: Instant) -> Bool {

@@ -1,4 +1,4 @@
-internal import Journal
+package import Journal
 package import Primitives
 
 /// What the protocol must know of one copy of a journal: where it ends, which epochs wrote it, whom its last `open` or
@@ -28,6 +28,19 @@ package struct JournalCopy: Sendable {
     package var replicas: [ReplicaID]? { sets.last?.replicas }
     /// Everyone who ever was in `R(J)`, for a tombstone.
     package var everyReplica: Set<ReplicaID> { Set(sets.lazy.flatMap(\.replicas)) }
+
+    /// Takes the next frame that start-up's scan found.
+    package mutating func append(_ frame: ScannedFrame) {
+        precondition(frame.offset == end, "a frame that does not follow the last one")
+        runs.append(count: UInt64(frame.header.frameLength), epoch: frame.header.epoch)
+        switch frame.record {
+        case .open(let open): sets.append((end, open.replicas))
+        case .replicas(let replicas): sets.append((end, replicas))
+        case .retire: retiredEnd = end
+        case .unknown: hasUnknownKinds = true
+        default: break
+        }
+    }
 
     /// Takes frames that now stand at the end. `bytes` begin at `offset` of the journal and hold at least these frames.
     package mutating func append(_ frames: some Sequence<FrameSummary>, in bytes: [UInt8], at offset: UInt64) {

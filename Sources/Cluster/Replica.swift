@@ -89,6 +89,14 @@ package struct Replica: Sendable {
         if case .owning(let ownership) = role { ownership.owner } else { nil }
     }
 
+    /// How long the owner's lease lasts if nobody answers any more, or the promise to another binds; nil when it never ends
+    /// or there is none.
+    package func leaseLeft(at now: Instant) -> Duration? {
+        if let owner { return owner.leaseEnd.map { max(.zero, $0 - now) } }
+        guard case .binding(let until) = standing else { return nil }
+        return max(.zero, until - now)
+    }
+
     package var isClaiming: Bool {
         if case .claiming = role { true } else { false }
     }

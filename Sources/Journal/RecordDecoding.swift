@@ -277,3 +277,20 @@ private struct RecordReader {
 
     private func text(_ range: Range<Int>) -> String { String(decoding: fields.bytes[range], as: UTF8.self) }
 }
+
+extension Frame {
+    /// The frame that `range` of these bytes holds, with its content left where it lies; nil when it is not one.
+    package static func located(
+        _ bytes: [UInt8], in range: Range<Int>, of journal: JournalID, at offset: UInt64
+    ) -> ScannedFrame? {
+        guard range.count >= FrameHeader.size,
+            case .header(let header) = FrameHeader.parse(
+                bytes, at: range.lowerBound, journal: journal, offset: offset),
+            header.frameLength == range.count,
+            let record = try? decodeRecord(
+                kind: header.kind, body: bytes, in: range.lowerBound + FrameHeader.size..<range.upperBound,
+                at: offset + UInt64(FrameHeader.size), content: .located)
+        else { return nil }
+        return ScannedFrame(offset: offset, header: header, record: record)
+    }
+}

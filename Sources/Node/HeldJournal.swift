@@ -13,7 +13,6 @@ enum Pending: Sendable {
     case attempt(ConnectionID, transaction: UInt64)
     case outcome(MessageKey, OutcomeRecord, Delays, notice: MessageKey?, Asker?)
     case command(MessageKey, Command.Verb, CommandRecord, Asker?)
-    case retired
     case nothing
 }
 
@@ -37,11 +36,19 @@ struct Delays: Sendable {
     var transaction = Duration.zero
 }
 
-/// A journal that this node holds, its frames' followers in order.
+/// A journal that this node holds: as its owner, with what follows its frames in order, or as one of its replicas, which
+/// only keeps the index of what is unfinished.
 struct HeldJournal: Sendable {
-    enum Damage: Sendable {
-        case none
-        /// Its messages are accepted again elsewhere; it takes no frame. Once `moved` is committed it is out of use.
+    /// What this node is to it. Whose promise binds whom stands in the cluster's core.
+    enum Role: Sendable {
+        case replica
+        /// `open` or `takeover` is appended and not committed.
+        case takingOver
+        case active
+        /// `retire` is appended: nothing may follow.
+        case retiring
+        /// Of a node alone: its messages are accepted again elsewhere; it takes no frame. Once `moved` is committed it is out
+        /// of use.
         case setAside(moved: MovedTo?)
     }
 
@@ -50,7 +57,23 @@ struct HeldJournal: Sendable {
         let end: UInt64
     }
 
-    var owner: JournalOwner
+    /// The index is being made anew from the file.
+    struct Scan: Sendable {
+        let number: UInt64
+        let end: UInt64
+        /// How far the frames that came back reach.
+        var reached: UInt64 = 0
+        /// What arrived since it began.
+        var later: [ScannedFrame] = []
+    }
+
+    let id: JournalID
+    var role = Role.replica
+    /// This node's own epoch of it, while it is the owner.
+    var epoch: UInt64 = 0
+    /// Where the next frame goes, while it is the owner.
+    var end: UInt64 = 0
+    var committed: UInt64 = 0
     /// Where the frames end that are not committed, and what follows each.
     var ends = Ring<UInt64>()
     var pending = Ring<Pending>()
@@ -59,9 +82,29 @@ struct HeldJournal: Sendable {
     var openStreams = 0
     /// No accept goes here any more.
     var isSealed = false
-    var damage = Damage.none
-    /// Whose messages these are, for the decision after a takeover.
+    /// Whose messages these are, for the decision after a takeover. Empty while this node is active.
     var recovered: [MessageKey] = []
+    var scan: Scan?
+    /// When this node came to own it, and how the owner before it went.
+    var wonAt = Instant(nanoseconds: 0)
+    var predecessor = Predecessor.gone
+    /// By name: who began the last epoch that wrote frames here.
+    var lastWriter = ""
+    /// From whom it was taken over, until the first delivery is reported.
+    var reclaimedFrom: String?
+
+    init(_ id: JournalID) { self.id = id }
+
+    var isOwned: Bool {
+        switch role {
+        case .takingOver, .active, .retiring: true
+        case .replica, .setAside: false
+        }
+    }
+
+    var isActive: Bool {
+        if case .active = role { true } else { false }
+    }
 }
 
 /// A long message while it arrives.

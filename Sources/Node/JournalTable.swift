@@ -10,6 +10,8 @@ struct JournalTable: Sendable {
 
     var values: [HeldJournal] { keys.map { held[$0] } }
 
+    var all: [JournalID] { ids }
+
     /// Nothing that was appended to any of them waits for its commit.
     var isAllCommitted: Bool { keys.allSatisfy { held[$0].pending.isEmpty } }
 
@@ -52,34 +54,38 @@ struct JournalTable: Sendable {
 
     // MARK: What every message asks, of journals that are held
 
-    func epoch(of id: JournalID) -> UInt64 { held[key(id)].owner.epoch }
+    func epoch(of id: JournalID) -> UInt64 { held[key(id)].epoch }
 
     /// Under which epoch and where the next frame of a journal will stand.
     func nextPlace(in id: JournalID) -> (epoch: UInt64, offset: UInt64) {
         let key = key(id)
-        return (held[key].owner.epoch, held[key].owner.end)
+        return (held[key].epoch, held[key].end)
     }
 
     /// Takes the place of a frame of so many bytes; returns its offset.
     mutating func append(_ count: Int, to id: JournalID, then pending: consuming Pending) -> UInt64 {
         let key = key(id)
-        let offset = held[key].owner.append(count: count)
-        held[key].ends.append(offset + UInt64(count))
+        switch held[key].role {
+        case .takingOver, .active: break
+        case .replica, .retiring, .setAside: preconditionFailure("only an owner appends, and nothing after `retire`")
+        }
+        let offset = held[key].end
+        held[key].end += UInt64(count)
+        held[key].ends.append(held[key].end)
         held[key].pending.append(pending)
         return offset
     }
 
-    /// True when that committed something.
-    mutating func durable(_ id: JournalID, at replica: ReplicaID, upTo offset: UInt64) -> Bool {
-        guard let index = index(id) else { return false }
-        return held[keys[index]].owner.durable(at: replica, upTo: offset)
+    mutating func committed(_ id: JournalID, upTo offset: UInt64) {
+        let key = key(id)
+        held[key].committed = max(held[key].committed, offset)
     }
 
     /// What follows the next frame that is committed.
     mutating func popCommitted(of id: JournalID) -> Pending? {
         guard let index = index(id) else { return nil }
         let key = keys[index]
-        guard let end = held[key].ends.first, end <= held[key].owner.committed else { return nil }
+        guard let end = held[key].ends.first, end <= held[key].committed else { return nil }
         _ = held[key].ends.popFirst()
         return held[key].pending.popFirst()
     }
@@ -91,21 +97,21 @@ struct JournalTable: Sendable {
         guard let index = index(id) else { return false }
         let key = keys[index]
         guard held[key].isSealed, held[key].unfinished == 0, held[key].openStreams == 0 else { return false }
-        return held[key].pending.isEmpty && held[key].owner.phase == .active
+        return held[key].pending.isEmpty && held[key].isActive
     }
 
-    /// Whether it takes frames other than the first of its epoch.
-    func isActive(_ id: JournalID) -> Bool { index(id).map { held[keys[$0]].owner.phase == .active } ?? false }
+    /// Whether this node owns it and may append frames other than the first of its epoch.
+    func isActive(_ id: JournalID) -> Bool { index(id).map { held[keys[$0]].isActive } ?? false }
 
-    func end(of id: JournalID) -> UInt64 { held[key(id)].owner.end }
+    func isOwned(_ id: JournalID) -> Bool { index(id).map { held[keys[$0]].isOwned } ?? false }
+
+    /// Whether it was taken over and nothing of it was delivered since.
+    func isReclaimed(_ id: JournalID) -> Bool { held[key(id)].reclaimedFrom != nil }
+
+    func end(of id: JournalID) -> UInt64 { held[key(id)].end }
 
     func backlog(of id: JournalID) -> UInt64 {
         let key = key(id)
-        return held[key].owner.end - held[key].owner.committed
-    }
-
-    func mayAct(in id: JournalID, for margin: Duration, at now: Instant) -> Bool {
-        guard isActive(id) else { return false }
-        return held[key(id)].owner.holdsLease(for: margin, at: now)
+        return held[key].end - held[key].committed
     }
 }

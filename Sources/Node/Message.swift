@@ -63,6 +63,8 @@ struct Message: Sendable {
     var ticket: Ticket?
     /// Transactions begun.
     var attempts: UInt32 = 0
+    /// The epoch under which this node began a transaction of it; 0 for none.
+    var begunEpoch: UInt64 = 0
     var isCommitted = false
     var isUncertain = false
     /// A delay warning was sent.

@@ -1,3 +1,4 @@
+internal import Cluster
 internal import Journal
 package import Primitives
 internal import Routing
@@ -15,10 +16,10 @@ internal import SMTP
 package struct Node: ~Copyable, Sendable {
     /// Longer content comes as a stream, in bytes.
     package static let inlineLimit = 256 << 10
-    /// The lease of this node's promises.
-    static let lease = Duration.seconds(2)
-    /// What must be left of the lease when the final dot is written (`protocol.md`, `G`).
-    static let leaseGuard = Duration.milliseconds(200)
+    /// A journal whose replicas let it wait longer is given up for another.
+    static let openingPatience = Duration.seconds(3)
+    /// For `status`.
+    static let takeoversKept = 16
     /// An accept that is not committed by then is answered 451 and cancelled.
     static let acceptTimeout = Duration.seconds(30)
     /// Frames of messages that are kept in memory for their delivery, in bytes.
@@ -46,6 +47,7 @@ package struct Node: ~Copyable, Sendable {
     var accepting = Ring<(deadline: Instant, key: MessageKey)>()
 
     // The journals.
+    var cluster: ClusterNode
     var journals = JournalTable()
     /// The one that takes new mail.
     var current: JournalID?
@@ -54,6 +56,15 @@ package struct Node: ~Copyable, Sendable {
     var streams: [StreamID: ArrivingStream] = [:]
     var nextStream: UInt64 = 1
     var recovery = Recovery()
+    var effectsOfStart: [NodeEffect] = []
+    var openedAt: Instant
+    var nextScan: UInt64 = 0
+    /// Something waits for `endTurn`.
+    var hasAppended = false
+    var recentTakeovers: [NodeStatus.Takeover] = []
+    /// Whom gossip held alive when it was last looked at, and whose death was proved since.
+    var alive: Set<ReplicaID> = []
+    var dead: Set<ReplicaID> = []
 
     // The ways out.
     var router: Router
@@ -66,9 +77,19 @@ package struct Node: ~Copyable, Sendable {
     var reaccepting: [Ticket: MessageKey] = [:]
     var nextTicket: UInt64 = 1
 
+    // What belongs to the whole cluster.
+    var records: ClusterRecords
+    var recordAskers: [RecordAsker] = []
+    var nextRecordsExchange: Instant
+    var isDrainedByRecord = false
+
     // The state of the whole.
     var state = NodeStatus.State.starting
-    var hasDrained = false
+    var haveSessionsEnded = false
+    var isDrainOverdue = false
+    /// The time of the present event.
+    var present: Now
+    var isSpaceKnown = false
     var isDiskFull = false
     var diskFree = ByteCount(bytes: .max)
     var diskTotal = ByteCount(bytes: 0)
@@ -86,13 +107,17 @@ package struct Node: ~Copyable, Sendable {
     var damaged: [String] = []
     /// Journals whose messages are being moved.
     var damagedJournals: [JournalID] = []
-    var recoveredDamage: [(JournalID, at: UInt64, reason: String)] = []
 
     package init(configuration: NodeConfiguration, at now: Now) {
         self.configuration = configuration
         random = SeededRandom(seed: configuration.seed)
         identifiers = ULIDGenerator(seed: configuration.seed ^ 0x5bd1_e995)
         began = now.instant
+        present = now
+        openedAt = now.instant
+        nextRecordsExchange = now.instant
+        records = ClusterRecords(me: configuration.replica)
+        cluster = ClusterNode(settings: ClusterSettings(configuration), at: now.instant)
         router = Router(
             upstreams: configuration.upstreams, routes: configuration.routes,
             bounceUpstreams: configuration.bounces.upstreams)
@@ -107,16 +132,22 @@ package struct Node: ~Copyable, Sendable {
 
     /// Takes what happened and appends what follows.
     package mutating func handle(_ event: NodeEvent, at now: Now, into effects: inout [NodeEffect]) {
+        present = now
         watchClock(now, into: &effects)
         switch event {
-        case .promiseStored(let journal, let epoch): promiseStored(journal, epoch: epoch, now, &effects)
-        case .durable(let journal, let offset): durable(journal, upTo: offset, now, &effects)
-        case .diskFull(let journal): diskFull(journal, now, &effects)
+        case .cluster(.received(.recordsDigest(let digest), from: let peer, _)):
+            recordsDigestCame(digest, from: peer, now, &effects)
+        case .cluster(.received(.recordsDelta(let delta), from: let peer, _)):
+            recordsDeltaCame(delta, from: peer, now, &effects)
+        case .cluster(let event): run(event, now, &effects)
+        case .scanned(let journal, let scan, let frames, let isLast):
+            scanned(journal, scan, frames, isLast: isLast, now, &effects)
+        case .recordsStored(let version): recordsStored(version, now, &effects)
+        case .diskFull: diskFull(now, &effects)
         case .diskSpace(let free, let total): diskSpace(free: free, total: total, now, &effects)
-        case .journalDeleted(let journal): journals[journal] = nil
         case .contentRead(let ticket, let bytes): contentRead(ticket, bytes, now, &effects)
         case .submitted(let ticket, let submission): submitted(ticket, submission, now, &effects)
-        case .streamed(let stream, let bytes): streamed(stream, bytes, &effects)
+        case .streamed(let stream, let bytes): streamed(stream, bytes, now, &effects)
         case .streamAborted(let stream): streamAborted(stream, now, &effects)
         case .submitterGone(let ticket): submitterGone(ticket)
         case .connected(let connection, let capabilities, let remote, let tls):
@@ -126,12 +157,22 @@ package struct Node: ~Copyable, Sendable {
         case .transactionEnded(let connection, let result): transactionEnded(connection, result, now, &effects)
         case .connectionClosed(let connection): connectionClosed(connection, now, &effects)
         case .command(let ticket, let command): self.command(ticket, command, now, &effects)
-        case .enableUpstream(let name, let isEnabled): enableUpstream(name, isEnabled, now, &effects)
+        case .record(let ticket, let key, let value, let expiry):
+            record(ticket, key, value, expiry: expiry, now, &effects)
+        case .forget(let ticket, let node): forget(ticket, node, now, &effects)
+        case .describe(let key, let value): cluster.describe(key, value)
         case .reconfigured(let new): reconfigure(new, now, &effects)
         case .drain: drain(now, &effects)
+        case .sessionsEnded: sessionsEnded(now, &effects)
+        case .drainTimedOut: drainTimedOut(now, &effects)
+        case .resume: resume(now, &effects)
         case .tick: tick(now, &effects)
         }
-        reportDrained(&effects)
+        switch state {
+        case .draining: handOver(now, &effects)
+        case .serving where current == nil && upcoming == nil: moveOn(now, &effects)
+        case .starting, .serving, .drained: break
+        }
     }
 
     /// The latest time for the next `.tick`.
@@ -141,6 +182,8 @@ package struct Node: ~Copyable, Sendable {
             if let at, next.map({ at < $0 }) ?? true { next = at }
         }
         consider(accepting.first?.deadline)
+        guard recovery.isOver else { return next }
+        consider(cluster.deadline(at: present.instant))
         guard state == .serving else { return next }
         consider(due.first?.at)
         for index in lanes.indices {
@@ -154,9 +197,13 @@ package struct Node: ~Copyable, Sendable {
         return next
     }
 
-    private mutating func tick(_ now: Now, _ effects: inout [NodeEffect]) {
+    mutating func tick(_ now: Now, _ effects: inout [NodeEffect]) {
+        run(.tick, now, &effects)
+        watchPeers(now, &effects)
+        exchangeRecords(now, &effects)
         expireAccepts(now, &effects)
         guard state == .serving else { return }
+        moveOn(now, &effects)
         beginDueTries(now, &effects)
         for lane in lanes.indices {
             probe(lane, now, &effects)
@@ -179,29 +226,19 @@ package struct Node: ~Copyable, Sendable {
         effects.append(.note(.clockStepped(by: .milliseconds(overflow ? 0 : moved))))
     }
 
-    private mutating func drain(_ now: Now, _ effects: inout [NodeEffect]) {
-        state = .draining
-        for key in lanes.indices.flatMap({ lanes[$0].idle }) { close(key, now, &effects) }
-    }
-
-    private mutating func reportDrained(_ effects: inout [NodeEffect]) {
-        guard state == .draining, !hasDrained, transactions.count == 0, settling.isEmpty, streams.isEmpty,
-            journals.isAllCommitted
-        else { return }
-        hasDrained = true
-        effects.append(.drained)
-    }
-
     /// Takes what may change at run time.
     private mutating func reconfigure(_ new: NodeConfiguration, _ now: Now, _ effects: inout [NodeEffect]) {
         // Lanes are numbered by upstreams, so those and the routes take a restart; all else is read when it is used.
         let upstreams = configuration.upstreams
         let routes = configuration.routes
-        let replica = configuration.replica
+        let before = configuration
         configuration = new
         configuration.upstreams = upstreams
         configuration.routes = routes
-        configuration.replica = replica
+        configuration.replica = before.replica
+        configuration.incarnation = before.incarnation
+        configuration.lease = before.lease
+        configuration.isFastFailover = before.isFastFailover
         patience = Patience(configuration, expiryAllowedFrom: patience.expiryAllowedFrom)
     }
 
@@ -217,4 +254,15 @@ struct TransactionState: Sendable {
     let connection: ConnectionID
     let journal: JournalID
     var isAttemptCommitted = false
+    /// Its journal was lost meanwhile.
+    var orphan: Orphan?
+}
+
+extension ClusterSettings {
+    init(_ configuration: NodeConfiguration) {
+        self.init(me: configuration.replica, incarnation: configuration.incarnation)
+        lease = configuration.lease
+        isFastFailover = configuration.isFastFailover
+        mutations = configuration.mutations
+    }
 }

@@ -5,10 +5,12 @@ package import SMTP
 /// Taking mail: admission, whole messages, long ones while they arrive.
 extension Node {
     /// Nil: it may accept now. Otherwise the reply that MAIL and the final dot get; always a 4xx.
-    package func admission(at now: Now) -> Reply? { state == .draining ? drainingReply : room() }
+    package func admission(at now: Now) -> Reply? {
+        state == .draining || state == .drained ? drainingReply : room()
+    }
 
     /// The same for a message whose MAIL was answered: while the node drains it still comes in.
-    private func roomForRest() -> Reply? { hasDrained ? drainingReply : room() }
+    private func roomForRest() -> Reply? { state == .drained ? drainingReply : room() }
 
     private var drainingReply: Reply {
         Reply(421, 4, 3, 2, "\(configuration.hostname) is shutting down, try again or another server")
@@ -17,8 +19,9 @@ extension Node {
     private func room() -> Reply? {
         if isDiskLow || isDiskFull { return Reply(452, 4, 3, 1, "Disk space is low, try again later") }
         guard let current, journals.isActive(current) else {
-            return Reply(451, 4, 3, 2, "Not accepting mail yet, try again later")
+            return Reply(451, 4, 3, 2, "Too few servers of the cluster can be reached, try again later")
         }
+        if !hasRoom(current) { return Reply(452, 4, 3, 1, "Disk space is low on other servers, try again later") }
         if messages.count >= configuration.maximumQueuedMessages {
             return Reply(452, 4, 3, 1, "Too many messages are queued, try again later")
         }
@@ -41,20 +44,20 @@ extension Node {
         return stream
     }
 
-    mutating func streamed(_ stream: StreamID, _ bytes: [UInt8], _ effects: inout [NodeEffect]) {
+    mutating func streamed(_ stream: StreamID, _ bytes: [UInt8], _ now: Now, _ effects: inout [NodeEffect]) {
         guard let journal = streams[stream]?.journal else {
             effects.append(.streamLost(stream))
             return
         }
         let frame = append(
-            .body(stream, bytes), to: journal, then: .piece(stream, bytes: UInt64(bytes.count)), &effects)
+            .body(stream, bytes), to: journal, then: .piece(stream, bytes: UInt64(bytes.count)), now, &effects)
         let start = frame.offset + UInt64(frame.bytes.count - bytes.count)
         streams[stream]?.pieces.append(ContentPiece(offset: start, count: UInt32(bytes.count)))
     }
 
     mutating func streamAborted(_ stream: StreamID, _ now: Now, _ effects: inout [NodeEffect]) {
         guard let arriving = streams.removeValue(forKey: stream) else { return }
-        append(.abort(stream), to: arriving.journal, then: .nothing, &effects)
+        append(.abort(stream), to: arriving.journal, then: .nothing, now, &effects)
         endStream(in: arriving.journal, now, &effects)
     }
 
@@ -108,7 +111,7 @@ extension Node {
         let (bytes, start) = Frame.encodeAccept(record, slices: slices, epoch: epoch, journal: id, offset: offset)
         let run = ContentPiece(offset: offset + UInt64(start), count: UInt32(bytes.count - start))
         let key = insert(Message(record, in: id, frameOffset: offset, frame: bytes, runs: [run], due: now.instant))
-        _ = appendEncoded(bytes, to: id, then: .accepted(key, since: now.instant, Origin(record)), &effects)
+        _ = appendEncoded(bytes, to: id, then: .accepted(key, since: now.instant, Origin(record)), now, &effects)
         cache(key)
         return key
     }
@@ -119,13 +122,13 @@ extension Node {
     ) -> MessageKey {
         let id = arriving.journal
         // The prefix is known last and goes first.
-        let frame = append(.body(stream, prefix), to: id, then: .nothing, &effects)
+        let frame = append(.body(stream, prefix), to: id, then: .nothing, now, &effects)
         let start = frame.offset + UInt64(frame.bytes.count - prefix.count)
         let pieces = [ContentPiece(offset: start, count: UInt32(prefix.count))] + arriving.pieces
         record.content = .pieces(stream, pieces)
         let offset = journals.nextPlace(in: id).offset
         let key = insert(Message(record, in: id, frameOffset: offset, frame: nil, runs: pieces, due: now.instant))
-        append(.accept(record), to: id, then: .accepted(key, since: now.instant, Origin(record)), &effects)
+        append(.accept(record), to: id, then: .accepted(key, since: now.instant, Origin(record)), now, &effects)
         return key
     }
 

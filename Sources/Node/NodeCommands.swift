@@ -132,7 +132,7 @@ extension Node {
         case .cancel: frame = .cancel(record)
         default: frame = .release(record)
         }
-        append(frame, to: messages[key].journal, then: .command(key, verb, record, asker), &effects)
+        append(frame, to: messages[key].journal, then: .command(key, verb, record, asker), now, &effects)
     }
 
     mutating func appendCancel(
@@ -177,11 +177,10 @@ extension Node {
             id: record.message, to: messages[key].recipients[recipient].address.bytes, upstream: "", remote: "",
             status: verb == .hold ? .held : .cancelled, code: 0, enhanced: "",
             reply: Array("\(record.by): \(record.reason)".utf8), attempt: 0, delay: now.wall - messages[key].accepted,
-            queued: .zero, transaction: .zero, epoch: journals[messages[key].journal]?.owner.epoch ?? 0, next: nil)
+            queued: .zero, transaction: .zero, epoch: journals[messages[key].journal]?.epoch ?? 0, next: nil)
     }
 
-    mutating func enableUpstream(_ name: String, _ isEnabled: Bool, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard let lane = lanes.firstIndex(where: { $0.upstream.name == name }) else { return }
+    mutating func enableUpstream(_ lane: Int, _ isEnabled: Bool, _ now: Now, _ effects: inout [NodeEffect]) {
         router.health[lane].isDisabled = !isEnabled
         if isEnabled {
             router.health[lane].probeNow(at: now.instant)

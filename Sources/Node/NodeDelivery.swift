@@ -1,3 +1,4 @@
+internal import Cluster
 internal import Journal
 package import Primitives
 internal import Routing
@@ -75,6 +76,7 @@ extension Node {
             TransactionState(connection: id, journal: messages[job.message].journal)
         ).number
         messages[job.message].attempts += 1
+        messages[job.message].begunEpoch = journals.epoch(of: messages[job.message].journal)
         let attempt = messages[job.message].attempts
         for recipient in job.recipients {
             messages[job.message].recipients[Int(recipient)].openAttempt = attempt
@@ -95,7 +97,7 @@ extension Node {
             message: messages[job.message].id, number: attempt, time: now.wall, upstream: lanes[lane].upstream.name,
             recipients: job.recipients)
         let journal = messages[job.message].journal
-        append(.attempt(record), to: journal, then: .attempt(id, transaction: transaction), &effects)
+        append(.attempt(record), to: journal, then: .attempt(id, transaction: transaction), now, &effects)
         effects.append(
             .transact(id, messages[job.message].transaction(transaction, attempt: attempt, to: job.recipients)))
     }
@@ -139,7 +141,7 @@ extension Node {
             $0.idleSince = now.instant
         }
         lanes[lane].connecting -= 1
-        if state == .draining { return close(id, now, &effects) }
+        if state != .serving { return close(id, now, &effects) }
         lanes[lane].idle.append(id)
         if router.health[lane].connected() { cameBack(lane, now, &effects) }
         pump(lane, now, &effects)
@@ -277,7 +279,7 @@ extension Node {
             }
             lanes[lane].pipelinable.removeAll { $0 == id }
             if before.next == nil {
-                if before.used >= lanes[lane].upstream.maximumMessagesPerConnection || state == .draining
+                if before.used >= lanes[lane].upstream.maximumMessagesPerConnection || state != .serving
                     || router.health[lane].isDisabled
                 {
                     close(id, now, &effects)
@@ -299,7 +301,9 @@ extension Node {
     package func mayFinish(transaction: UInt64, at now: Now) -> Bool {
         let key = SlabKey(number: transaction)
         guard transactions.contains(key), transactions[key].isAttemptCommitted else { return false }
-        return journals.mayAct(in: transactions[key].journal, for: Node.leaseGuard, at: now.instant)
+        let journal = transactions[key].journal
+        return transactions[key].orphan == nil && journals.isActive(journal)
+            && cluster.holdsLease(journal, for: ClusterSettings.leaseGuard, at: now.instant)
     }
 
     // MARK: Keys

@@ -38,11 +38,18 @@ package enum NodeEffect: Sendable {
 
     // People.
     case commandAnswer(Ticket, CommandAnswer)
-    case recorded(Ticket)
+    /// A record is on the disks of a majority of the known nodes; or why it was not written.
+    case recorded(Ticket, refused: String?)
+    /// A person gave this disk up: it is nobody that this node knows any more.
+    case forgotten(ReplicaID)
     /// A question or command from another node's people, and an answer to one of this node's.
     case asked(ReplicaID, Ask)
     case answered(ReplicaID, Answer)
     case note(Note)
+    /// Clients are to go elsewhere (421): idle ones at once, others after their message; answered by `.sessionsEnded`.
+    case drainSessions
+    /// Clients may come again.
+    case admitSessions
     /// After `.drain`: nothing is under way any more, everything is committed, and the journals are handed over.
     case drained
 }

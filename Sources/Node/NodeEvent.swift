@@ -55,15 +55,17 @@ package enum NodeEvent: Sendable {
 
     // People.
     case command(Ticket, Command)
-    /// For the whole cluster: answered by `.recorded` once a majority of the known nodes has it.
+    /// For the whole cluster (keys: `drain/NODE`, `upstream/NAME/off`, `cluster/version`): answered by `.recorded` once a majority of the known nodes has it.
     case record(Ticket, key: String, value: [UInt8]?, expiry: WallTime?)
-    /// `baton node forget`: this node is gone for good.
-    case forget(String)
+    /// `baton node forget`: this node is gone for good; answered by `.recorded`.
+    case forget(Ticket, String)
     /// Something that this node says of itself to all others, by gossip.
     case describe(String, [UInt8])
     case reconfigured(NodeConfiguration)
     /// Take no mail, begin no transaction, let those under way end, hand the journals over; `.drained` follows.
     case drain
+    /// While draining: no client is in the middle of a message any more.
+    case sessionsEnded
     /// `drainTimeout` is over: what is left is handed over as it is.
     case drainTimedOut
     /// Take part again.

@@ -12,9 +12,13 @@ extension Node {
         _ handed: LaneConnection.Handed, _ connection: LaneConnection, results: [SMTP.RecipientResult], isStale: Bool,
         _ now: Now, _ effects: inout [NodeEffect]
     ) {
-        transactions.remove(SlabKey(number: handed.id))
+        let orphan = transactions.remove(SlabKey(number: handed.id))?.orphan
         let lane = connection.lane
         if handed.isRetry { lanes[lane].busyRetries -= 1 }
+        if let orphan {
+            return orphanEnded(
+                orphan, results, upstream: lanes[lane].upstream.name, remote: connection.remote, now, &effects)
+        }
         guard jobs.contains(handed.job) else { return }
         let key = jobs[handed.job].message
         let isStopping = messages[key].pendingCommand != nil
@@ -204,7 +208,7 @@ extension Node {
                 Message(notice, in: journal, frameOffset: offset, frame: nil, runs: [run], due: now.instant))
         }
         _ = appendEncoded(
-            bytes, to: journal, then: .outcome(key, record, settlement.delays, notice: noticeKey, asker), &effects)
+            bytes, to: journal, then: .outcome(key, record, settlement.delays, notice: noticeKey, asker), now, &effects)
     }
 
     /// What the verdict means for the recipient, in memory and in the frame.
@@ -285,6 +289,9 @@ extension Node {
         _ now: Now, _ effects: inout [NodeEffect]
     ) {
         messages[key].uncommitted -= 1
+        if journals.isReclaimed(messages[key].journal), record.results.contains(where: { $0.status == .delivered }) {
+            noteReclaimed(messages[key].journal, now, &effects)
+        }
         let lane = lanes.firstIndex { $0.upstream.name == record.upstream }
         for result in record.results { note(result, of: key, record, delays, lane, now, &effects) }
         if let asker { effects.append(.commandAnswer(asker.ticket, asker.answer)) }

@@ -8,15 +8,21 @@ extension Node {
         NodeStatus(
             state: state, isReady: admission(at: now) == nil, time: now.wall, queue: queueStatus(at: now),
             recent: recentStatus(at: now), upstreams: lanes.indices.map { upstreamStatus($0, at: now) },
-            journals: journals.values.sorted { $0.owner.journal < $1.owner.journal }.map { journalStatus($0) },
+            journals: journalStatuses(at: now), peers: peerStatuses(at: now), takeovers: recentTakeovers,
+            drainedNodes: recordedNames(prefix: "drain/", at: now),
+            disabledUpstreams: recordedNames(prefix: RecordKey.upstream, suffix: "/off", at: now),
+            replicas: replicasOfNext(now)?.count ?? 0,
             diskFree: diskFree, diskTotal: diskTotal, problems: problems(at: now), counters: allCounters)
     }
 
     /// The matching messages, oldest first, at most `limit` of them, and how many match in all.
     package func list(_ filter: QueueFilter, limit: Int, at now: Now) -> (messages: [MessageStatus], matched: Int) {
         var keys: [(MessageID, MessageKey)] = []
+        let listed = listedJournals(at: now)
         messages.forEach { key, message in
-            if message.unfinished > 0, matches(message, filter, at: now) { keys.append((message.id, key)) }
+            if message.unfinished > 0, listed.contains(message.journal), matches(message, filter, at: now) {
+                keys.append((message.id, key))
+            }
         }
         keys.sort { $0.0 < $1.0 }
         return (keys.prefix(limit).map { describe(messages[$0.1], at: now) }, keys.count)
@@ -109,9 +115,10 @@ extension Node {
 
     private func queueStatus(at now: Now) -> NodeStatus.Queue {
         var queue = NodeStatus.Queue()
+        let listed = listedJournals(at: now)
         var oldest: (MessageID, MessageKey)?
         messages.forEach { key, message in
-            guard message.unfinished > 0, message.isCommitted else { return }
+            guard message.unfinished > 0, message.isCommitted, listed.contains(message.journal) else { return }
             queue.messages += 1
             queue.bytes.bytes += message.size
             if message.isUncertain { queue.uncertain += 1 }
@@ -173,23 +180,6 @@ extension Node {
             sent: totals[lane].sent, deferred: totals[lane].deferred, failed: totals[lane].bounced)
     }
 
-    private func journalStatus(_ held: HeldJournal) -> NodeStatus.JournalStatus {
-        let state: String
-        if case .setAside = held.damage {
-            state = "damaged"
-        } else {
-            switch held.owner.phase {
-            case .claiming: state = "claiming"
-            case .takingOver: state = "taking over"
-            case .active: state = held.isSealed ? "sealed" : "open"
-            case .retiring: state = "retiring"
-            }
-        }
-        return NodeStatus.JournalStatus(
-            id: held.owner.journal, epoch: held.owner.epoch, state: state, bytes: ByteCount(bytes: held.owner.end),
-            unfinished: held.unfinished, committed: held.owner.committed)
-    }
-
     // MARK: Problems
 
     private func problems(at now: Now) -> [Problem] {
@@ -221,11 +211,11 @@ extension Node {
                     baton: "set the file aside as *.damaged and went on",
                     you: "check the disk: dmesg · the file stays for you to look at"))
         }
-        for held in journals.values where recovery.journals[held.owner.journal]?.hasUnknownKinds == true {
+        for (id, replica) in cluster.journals.sorted(by: { $0.key < $1.key }) where replica.copy.hasUnknownKinds {
             problems.append(
                 Problem(
                     name: "journal-newer", severity: .degraded,
-                    summary: "journal \(held.owner.journal) was written by a newer version",
+                    summary: "journal \(id) was written by a newer version",
                     effect: "its messages wait", baton: "keeps it untouched", you: "install the newer version again"))
         }
         return problems

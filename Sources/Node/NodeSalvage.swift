@@ -25,7 +25,7 @@ extension Node {
         for salvaged in report.messages where index[salvaged.accept.id] == nil {
             var message = Message(
                 salvaged.accept, in: id, frameOffset: salvaged.offset, frame: nil,
-                runs: Node.runs(of: salvaged.accept.content), due: began)
+                runs: Node.runs(of: salvaged.accept.content), due: present.instant)
             message.isCommitted = true
             message.isUncertain = salvaged.isUncertain
             let unfinished = Set(salvaged.recipients.map { Int($0.index) })
@@ -75,9 +75,8 @@ extension Node {
         } else {
             damaged.append("message \(old.id): its content could not be read; it stays in the damaged file")
         }
-        if let end = journals[current]?.owner.end {
-            journals[old.journal]?.damage = .setAside(moved: HeldJournal.MovedTo(journal: current, end: end))
-        }
+        let target = HeldJournal.MovedTo(journal: current, end: journals.end(of: current))
+        journals[old.journal]?.role = .setAside(moved: target)
         setAsideIfMoved(old.journal, &effects)
         rollIfFull(now, &effects)
     }
@@ -93,7 +92,7 @@ extension Node {
         while !rest.isEmpty {
             let piece = rest.prefix(Node.inlineLimit)
             rest = rest.dropFirst(piece.count)
-            streamed(stream, Array(piece), &effects)
+            streamed(stream, Array(piece), now, &effects)
         }
         guard let arriving = streams.removeValue(forKey: stream) else { return nil }
         let key = acceptStream(&record, arriving, stream, prefix: [], now, &effects)
@@ -121,7 +120,7 @@ extension Node {
             messages[key].uncommitted += 1
             append(
                 .outcome(outcome), to: messages[key].journal, then: .outcome(key, outcome, Delays(), notice: nil, nil),
-                &effects)
+                now, &effects)
         }
         let held = unfinished.indices.filter { unfinished[$0].state == .held }
         if !held.isEmpty { appendHold(key, held, reason: "held before the journal was damaged", now, &effects) }
@@ -129,9 +128,9 @@ extension Node {
 
     /// All its messages live on elsewhere, on the disk: the old file is out of use. Asked again at each commit.
     mutating func setAsideIfMoved(_ id: JournalID, _ effects: inout [NodeEffect]) {
-        guard case .setAside(let moved) = journals[id]?.damage, journals[id]?.unfinished == 0 else { return }
+        guard case .setAside(let moved) = journals[id]?.role, journals[id]?.unfinished == 0 else { return }
         // A journal that is gone by now had everything in it committed.
-        if let moved, let target = journals[moved.journal], target.owner.committed < moved.end { return }
+        if let moved, let target = journals[moved.journal], target.committed < moved.end { return }
         journals[id] = nil
         damagedJournals.removeAll { $0 == id }
         effects.append(.setAside(id))

@@ -20,7 +20,10 @@ extension Node {
 
     /// Makes one job of the due recipients of each route.
     mutating func beginTry(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard messages[key].isCommitted, messages[key].pendingCommand == nil else { return }
+        guard messages[key].isCommitted, messages[key].pendingCommand == nil,
+            journals.isActive(messages[key].journal)
+        else { return }
+        decideWhatIsOpen(key, now, &effects)
         // Nearly every message has recipients on one route only.
         var groups: [(route: Int, recipients: [UInt32])] = []
         var isRetry = false
@@ -46,6 +49,15 @@ extension Node {
             place(job, now, &effects)
         }
         if messages.contains(key) { schedule(key) }
+    }
+
+    /// What a former owner may have delivered is decided before the next try.
+    private mutating func decideWhatIsOpen(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
+        let open = undecided(key).filter {
+            guard case .waiting(let at) = messages[key].recipients[$0].state else { return false }
+            return at <= now.instant
+        }
+        if !open.isEmpty { decideUncertain(key, open, now, &effects) }
     }
 
     /// Marks a job's recipients as its own.

@@ -130,11 +130,12 @@ extension Node {
         }
     }
 
-    /// `baton node forget`: each of its disks, on every node.
+    /// `baton node forget`: each of its disks, on every node; of one that came back with a new disk, the old ones.
     mutating func forget(_ ticket: Ticket, _ node: String, _ now: Now, _ effects: inout [NodeEffect]) {
-        let disks = cluster.acquainted.filter { $0.node == node }.sorted()
-        guard let last = disks.last else { return effects.append(.recorded(ticket, refused: "no such node: \(node)")) }
-        guard !disks.contains(where: { cluster.live(at: now.instant).contains($0) }) else {
+        let known = cluster.acquainted.filter { $0.node == node }
+        guard !known.isEmpty else { return effects.append(.recorded(ticket, refused: "no such node: \(node)")) }
+        let disks = known.subtracting(cluster.live(at: now.instant)).sorted()
+        guard let last = disks.last else {
             return effects.append(.recorded(ticket, refused: "\(node) is alive; drain and stop it first"))
         }
         for disk in disks {

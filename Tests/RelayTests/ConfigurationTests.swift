@@ -136,11 +136,7 @@ struct ConfigurationTests {
         ),
         (
             file(rest: "cluster: { replicas: 3 }"),
-            "cluster.replicas: line 5: 3 is not in this version: one node holds one copy; set 1"
-        ),
-        (
-            file(rest: #"cluster: { peers: ["10.0.0.1:7400"] }"#),
-            "cluster.peers: line 5: not in this version; remove the key"
+            "cluster.replicas: line 5: 3 copies need other nodes: add listen, peers and secretFiles, or set replicas: 1"
         ),
         (
             file(rest: #"health: { listen: "localhost" }"#),

@@ -16,8 +16,22 @@ package struct Configuration: Hashable, Sendable {
         package var minimumFree: ByteCount?
     }
 
+    /// Without `listen` this node is a cluster of one.
     package struct Cluster: Hashable, Sendable {
         package var name = "baton"
+        /// Where peers connect to; a numeric address.
+        package var listen: HostPort?
+        /// What peers are told: `listen` unless the file says otherwise. Set whenever `listen` is.
+        package var advertise: HostPort?
+        /// Seeds, this node usually among them; numeric addresses.
+        package var peers: [HostPort] = []
+        /// `readSecrets` reads them.
+        package var secretFiles: [String] = []
+        /// Copies of each message.
+        package var replicas = 1
+        package var lease = Duration.seconds(2)
+        /// Whether a proved process death ends its leases at once.
+        package var fastFailover = true
     }
 
     /// The SMTP server in front.
@@ -45,6 +59,8 @@ package struct Configuration: Hashable, Sendable {
 
         package var address: HostPort
         package var tls = TLSMode.off
+        /// The balancers: a connection from one of them begins with a PROXY header, and no other may.
+        package var proxyProtocol: [AddressRange] = []
     }
 
     package struct Delivery: Hashable, Sendable {
@@ -58,6 +74,8 @@ package struct Configuration: Hashable, Sendable {
         package var uncertain = NodeConfiguration.Uncertain.resend
         package var bounces = NodeConfiguration.Bounces()
         package var softBounce = false
+        /// How long a node that drains or stops waits for what is under way.
+        package var drainTimeout = Duration.seconds(25)
     }
 
     package struct Admin: Hashable, Sendable {

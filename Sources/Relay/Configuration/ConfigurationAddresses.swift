@@ -30,6 +30,13 @@ package struct HostPort: Hashable, Sendable, CustomStringConvertible {
     }
 
     package var isNumeric: Bool { IPAddress(host) != nil }
+    /// `0.0.0.0` or `::`: every address of the machine.
+    package var isUnspecified: Bool {
+        switch IPAddress(host) {
+        case .v4(0), .v6(high: 0, low: 0, scope: _): true
+        default: false
+        }
+    }
     package var isLoopback: Bool { host == "localhost" || IPAddress(host)?.isLoopback == true }
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

@@ -87,6 +87,7 @@ extension Configuration {
     mutating func readDelivery(_ file: ConfigurationSection) {
         let keys = [
             "retry", "lifetime", "nullSenderLifetime", "delayWarning", "uncertain", "bounces", "softBounce",
+            "drainTimeout",
         ]
         guard let section = file.section("delivery", keys: keys) else { return }
         if let items = section.list("retry") {
@@ -101,6 +102,8 @@ extension Configuration {
         delivery.nullSenderLifetime = section.duration("nullSenderLifetime", in: lives) ?? delivery.nullSenderLifetime
         readDelayWarning(section)
         delivery.uncertain = section.choice("uncertain", of: [.resend, .hold]) ?? delivery.uncertain
+        delivery.drainTimeout =
+            section.duration("drainTimeout", in: .seconds(1)...Duration.minutes(10)) ?? delivery.drainTimeout
         delivery.softBounce = section.boolean("softBounce") ?? delivery.softBounce
         if delivery.softBounce {
             section.warning("softBounce", "on: what upstreams refuse for good is tried again until it expires")

@@ -8,13 +8,22 @@ extension Configuration {
           node: {
             name: "a",                          // short and lasting: it stands in logs and in the data directory
             dataDirectory: "/var/lib/baton",    // the queue; must survive a reboot
-            // zone: "eu-1a",                   // where this node stands
+            // zone: "eu-1a",                   // where this node stands; peers and status tell it
             // minimumFree: "2GiB",             // below so much free disk no mail is taken (default: 2GiB or 10 %)
           },
 
           cluster: {
             name: "mail",                       // a data directory belongs to one cluster and refuses others
-            replicas: 1,                        // this version keeps one copy, on this node
+
+            // Several nodes share one queue, and a dead one's mail moves by itself. All that follows goes together; without
+            // `listen` this node is alone and keeps the only copy.
+            // listen: "10.0.0.1:7400",         // where the other nodes connect to: never through a balancer or NAT
+            // advertise: "10.0.0.1:7400",      // what they are told, if not `listen`; needed when that is 0.0.0.0
+            // peers: ["10.0.0.1:7400", "10.0.0.2:7400", "10.0.0.3:7400"],   // every node, this one too
+            // secretFiles: ["cluster.secret"], // the first is offered, all are taken: head -c 32 /dev/urandom | base64
+            // replicas: 3,                     // copies of each message (default: 3, or as many as there are nodes)
+            // lease: "2s",                     // a node that is silent for so long loses its queue to another
+            // fastFailover: true,              // false: wait for the lease even when a process is known to be dead
           },
 
           smtp: {
@@ -22,6 +31,8 @@ extension Configuration {
             postmaster: "ops@example.net",      // gets mail for "postmaster" without a domain
             listeners: [
               { address: "0.0.0.0:2525", tls: "off" },        // off, optional (STARTTLS offered) or required
+              // Behind a balancer: each connection from it begins with a PROXY header that names the client, no other may.
+              // { address: "0.0.0.0:2526", proxyProtocol: ["192.168.0.9/32"] },
             ],
             // certificateFile: "relay.pem",    // with its chain; needed for tls: "optional" and "required"
             // privateKeyFile: "relay.key",     // readable by this user only
@@ -73,6 +84,7 @@ extension Configuration {
             delayWarning: "off",                // or a duration: the sender is told once that mail is late
             uncertain: "resend",                // or "hold": what may have been delivered waits for a person
             bounces: { send: true, from: "postmaster@relay.example.net", upstreams: ["own"] },
+            drainTimeout: "25s",                // a stopping node waits so long for what is under way
             softBounce: false,                  // true: what is refused for good is tried again (for a migration)
           },
 

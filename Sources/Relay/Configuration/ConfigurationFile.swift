@@ -33,6 +33,10 @@ extension Configuration {
         check(smtp.certificateFile, "smtp.certificateFile")
         check(smtp.privateKeyFile, "smtp.privateKeyFile", secret: true)
         check(admin.tokenFile, "admin.tokenFile", secret: true)
+        for (index, file) in cluster.secretFiles.enumerated() {
+            guard let problem = Configuration.Cluster.problem(of: file) else { continue }
+            problems.append(ConfigurationProblem(path: "cluster.secretFiles[\(index)]", line: 0, text: problem))
+        }
         for (index, upstream) in upstreams.enumerated() { check(upstream.caFile, "upstreams[\(index)].caFile") }
         return problems
     }

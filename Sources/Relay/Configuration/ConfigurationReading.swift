@@ -35,7 +35,7 @@ extension Configuration {
 
     private mutating func read(_ file: ConfigurationSection, directory: String) {
         readNode(file, directory)
-        readCluster(file)
+        readCluster(file, directory)
         readSMTP(file, directory)
         readUpstreams(file, directory)
         readRoutes(file)
@@ -68,18 +68,6 @@ extension Configuration {
         if let given = section.string("dataDirectory") { node.dataDirectory = resolve(given, directory) }
         node.zone = section.string("zone")
         node.minimumFree = section.size("minimumFree", in: 0...ByteCount.gibibytes(1 << 20))
-    }
-
-    private mutating func readCluster(_ file: ConfigurationSection) {
-        guard
-            let section = file.section(
-                "cluster", keys: ["name", "replicas"],
-                reserved: ["listen", "advertise", "peers", "secretFiles", "lease", "fastFailover"])
-        else { return }
-        if let name = section.string("name") { cluster.name = name }
-        if let replicas = section.integer("replicas", in: 1...7), replicas != 1 {
-            section.error("replicas", "\(replicas) is not in this version: one node holds one copy; set 1")
-        }
     }
 
     private mutating func readAdmin(_ file: ConfigurationSection, _ directory: String) {

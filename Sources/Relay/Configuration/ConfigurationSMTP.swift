@@ -61,18 +61,34 @@ extension Configuration {
         for item in items.prefix(32) {
             guard
                 let entry = ConfigurationSection(
-                    item.value, at: item.path, keys: ["address", "tls"], reserved: ["authentication", "proxyProtocol"],
+                    item.value, at: item.path, keys: ["address", "tls", "proxyProtocol"], reserved: ["authentication"],
                     section.report)
             else { continue }
-            if entry.value("address") == nil {
-                entry.error("address", "missing: expected an address and port such as \"0.0.0.0:25\"")
-            }
-            let tls = entry.choice("tls", of: Listener.TLSMode.allCases, later: ["implicit"]) ?? .off
-            guard let address = entry.hostPort("address") else { continue }
-            if address.port != 0, smtp.listeners.contains(where: { $0.address == address }) {
-                entry.error("address", "\(address) is listed twice")
-            }
-            smtp.listeners.append(Listener(address: address, tls: tls))
+            readListener(entry)
+        }
+    }
+
+    private mutating func readListener(_ entry: ConfigurationSection) {
+        if entry.value("address") == nil {
+            entry.error("address", "missing: expected an address and port such as \"0.0.0.0:25\"")
+        }
+        let tls = entry.choice("tls", of: Listener.TLSMode.allCases, later: ["implicit"]) ?? .off
+        let balancers = readRanges(entry, "proxyProtocol", "a balancer's address or network such as \"10.0.0.9/32\"")
+        if let open = balancers.first(where: { $0.prefixLength == 0 }) {
+            entry.warning("proxyProtocol", "\(open) is everybody: any client may then claim to be any other")
+        }
+        guard let address = entry.hostPort("address") else { return }
+        if address.port != 0, smtp.listeners.contains(where: { $0.address == address }) {
+            entry.error("address", "\(address) is listed twice")
+        }
+        smtp.listeners.append(Listener(address: address, tls: tls, proxyProtocol: balancers))
+    }
+
+    private func readRanges(_ section: ConfigurationSection, _ key: String, _ expectation: String) -> [AddressRange] {
+        (section.strings(key, expectation) ?? []).compactMap { item in
+            if let range = AddressRange(item.text) { return range }
+            section.report.error(item.path, item.value.place, "expected \(expectation), got \"\(item.text)\"")
+            return nil
         }
     }
 
@@ -91,18 +107,17 @@ extension Configuration {
     }
 
     private mutating func readRelayFrom(_ section: ConfigurationSection) {
-        let expectation = "an address or a network such as \"10.0.0.0/8\""
-        for item in section.strings("relayFrom", expectation) ?? [] {
-            if let range = AddressRange(item.text) {
-                smtp.relayFrom.append(range)
-                if range.prefixLength == 0 {
-                    section.warning("relayFrom", "\(item.text) is everybody: an open relay is abused within hours")
-                }
-            } else {
-                section.report.error(
-                    item.path, item.value.place,
-                    "expected \(expectation), got \"\(item.text)\"")
-            }
+        smtp.relayFrom = readRanges(section, "relayFrom", "an address or a network such as \"10.0.0.0/8\"")
+        for range in smtp.relayFrom where range.prefixLength == 0 {
+            section.warning("relayFrom", "\(range) is everybody: an open relay is abused within hours")
+        }
+        let balancers = Set(smtp.listeners.flatMap(\.proxyProtocol))
+        for balancer in balancers.sorted(by: { $0.description < $1.description }) {
+            guard smtp.relayFrom.contains(where: { $0.overlaps(balancer) }) else { continue }
+            section.warning(
+                "relayFrom",
+                "takes in the balancer \(balancer): a connection whose client it does not name (LOCAL, UNKNOWN) may then "
+                    + "send mail anywhere")
         }
         if smtp.relayFrom.isEmpty, section.report.errors.isEmpty {
             section.warning(
@@ -124,6 +139,11 @@ extension Configuration {
             section.duration("maximumSessionAge", in: .seconds(10)...Duration.days(7)) ?? smtp.maximumSessionAge
         smtp.addMissingHeaders = section.boolean("addMissingHeaders") ?? smtp.addMissingHeaders
     }
+}
+
+extension AddressRange {
+    /// Whether any address is in both: one of two blocks that meet holds the other whole.
+    func overlaps(_ other: AddressRange) -> Bool { contains(other.base) || other.contains(base) }
 }
 
 /// Letters, digits and hyphens in labels of at most 63 (RFC 1123 §2.1); one label is enough for a test.

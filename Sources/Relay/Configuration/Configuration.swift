@@ -109,10 +109,17 @@ package struct Configuration: Hashable, Sendable {
     package var adminSocketPath: String { node.dataDirectory + "/admin.sock" }
 
     /// What the node is told of it. The replica's disk id stands in the data directory; the seed is chance.
-    package func nodeConfiguration(replica: ReplicaID, seed: UInt64) -> NodeConfiguration {
+    ///
+    /// - Parameter incarnation: Of this process; a reload, which changes none, needs not tell it.
+    package func nodeConfiguration(replica: ReplicaID, incarnation: UInt64 = 1, seed: UInt64) -> NodeConfiguration {
         var result = NodeConfiguration(
             cluster: cluster.name, replica: replica, hostname: smtp.hostname, upstreams: upstreams, routes: routes,
             seed: seed)
+        result.incarnation = incarnation
+        result.replicas = cluster.replicas
+        result.lease = cluster.lease
+        result.isFastFailover = cluster.fastFailover
+        result.zone = node.zone ?? ""
         result.retry = delivery.retry
         result.lifetime = delivery.lifetime
         result.nullSenderLifetime = delivery.nullSenderLifetime

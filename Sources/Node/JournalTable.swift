@@ -97,7 +97,8 @@ struct JournalTable: Sendable {
         guard let index = index(id) else { return false }
         let key = keys[index]
         guard held[key].isSealed, held[key].unfinished == 0, held[key].openStreams == 0 else { return false }
-        return held[key].pending.isEmpty && held[key].isActive
+        // While the index is being made anew, nothing known to be unfinished means nothing.
+        return held[key].pending.isEmpty && held[key].isActive && held[key].scan == nil
     }
 
     /// Whether this node owns it and may append frames other than the first of its epoch.

@@ -22,6 +22,10 @@ package enum Message: Hashable, Sendable {
     case lateOutcome(LateOutcome)
     case ask(Ask)
     case answer(Answer)
+    /// Which cluster records are on the sender's disk; with each pulse.
+    case recordsDigest(RecordsDigest)
+    /// Cluster records that the receiver lacks.
+    case recordsDelta(RecordsDelta)
     /// What came was meant for another disk of this node.
     case notHere
 }

@@ -65,6 +65,8 @@ extension Message {
                 Answer(
                     id: try reader.readULID(), part: try reader.read(), hasMore: try reader.readFlag(),
                     what: try reader.readBytes()))
+        case .recordsDigest: self = .recordsDigest(try RecordsDigest(from: &reader))
+        case .recordsDelta: self = .recordsDelta(try RecordsDelta(from: &reader))
         case .notHere: self = .notHere
         }
     }

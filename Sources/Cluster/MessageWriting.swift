@@ -73,6 +73,8 @@ extension Message {
             writer.write(answer.part)
             writer.write(UInt8(answer.hasMore ? 1 : 0))
             writer.writeString(answer.what)
+        case .recordsDigest(let digest): digest.write(to: &writer)
+        case .recordsDelta(let delta): delta.write(to: &writer)
         case .notHere: break
         }
     }

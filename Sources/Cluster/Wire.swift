@@ -58,6 +58,8 @@ enum MessageKind: UInt8, CaseIterable {
     case ask = 16
     case answer = 17
     case notHere = 18
+    case recordsDigest = 19
+    case recordsDelta = 20
 }
 
 extension Message {
@@ -80,6 +82,8 @@ extension Message {
         case .lateOutcome: .lateOutcome
         case .ask: .ask
         case .answer: .answer
+        case .recordsDigest: .recordsDigest
+        case .recordsDelta: .recordsDelta
         case .notHere: .notHere
         }
     }
@@ -89,6 +93,7 @@ extension Message {
         case .append(let append): append.bytes.count + 128
         case .fetched(let fetched): fetched.bytes.count + 128
         case .answer(let answer): answer.what.count + 64
+        case .recordsDelta: RecordsDelta.maximumBytes
         default: 128
         }
     }

@@ -51,6 +51,20 @@ struct WireTests {
                     journal: journal, epoch: 1, message: MessageID(.zero), recipient: 2, outcome: [3])),
             .ask(Ask(id: ULID(high: 1, low: 1), patience: .seconds(5), what: [1])),
             .answer(Answer(id: ULID(high: 1, low: 1), part: 2, hasMore: true, what: [])),
+            .recordsDigest(
+                RecordsDigest(heads: [.init(node: a, through: WallTime(milliseconds: 4))], after: .max)),
+            .recordsDelta(
+                RecordsDelta(
+                    claims: [.init(node: b, through: WallTime(milliseconds: 9))], after: nil, upTo: 0,
+                    records: [
+                        ClusterRecord(
+                            key: "drain/a", value: [1],
+                            version: RecordVersion(wall: WallTime(milliseconds: 9), node: b),
+                            expiry: WallTime(milliseconds: 99)),
+                        ClusterRecord(
+                            key: "drain/b", value: [], version: RecordVersion(wall: WallTime(milliseconds: 8), node: b),
+                            expiry: nil),
+                    ])),
             .notHere,
         ]
     }()

@@ -169,24 +169,3 @@ struct RunnerTests {
         working.stop()
     }
 }
-
-/// A file system of its own for a test, in memory; nil where mounting is not permitted.
-private final class SmallDisk {
-    let path: String
-
-    init?(_ directory: TemporaryDirectory, mebibytes: Int) {
-        path = directory.path + "/disk"
-        guard mkdir(path, 0o700) == 0, mount("tmpfs", path, "tmpfs", UInt(0), "size=\(mebibytes)m") == 0 else {
-            return nil
-        }
-    }
-
-    deinit { umount2(path, Int32(MNT_DETACH)) }
-
-    func fill(_ file: String) {
-        let descriptor = open(file, O_WRONLY | O_CREAT, 0o600)
-        let bytes = [UInt8](repeating: 1, count: 4096)
-        while write(descriptor, bytes, bytes.count) > 0 {}
-        close(descriptor)
-    }
-}

@@ -1,9 +1,7 @@
 import Cluster
 import Foundation
 import Journal
-import Node
 import Primitives
-import Synchronization
 import Testing
 
 @testable import Relay
@@ -20,6 +18,7 @@ struct DataDirectoryTests {
         let second = try DataDirectory(path: temporary.path + "/x/y", cluster: "mail", node: "a")
         #expect(second.replica == replica)
         #expect(second.incarnation > incarnation)
+        #expect(second.previousIncarnation == incarnation)
     }
 
     @Test("refuses a second process, and another cluster's or node's name, in one line that says what to do")
@@ -51,106 +50,85 @@ struct DataDirectoryTests {
         }
         #expect(error?.description.contains("damaged") == true)
     }
+
+    @Test("a missing or damaged ledger makes this a lost disk, and one line says what to do")
+    func lostLedger() throws {
+        let temporary = try TemporaryDirectory()
+        let directory = try DataDirectory(path: temporary.path, cluster: "mail", node: "a")
+        #expect(try directory.loadLedger() == Ledger())
+        let path = temporary.path + "/ledger"
+        try Data([1, 2, 3]).write(to: URL(filePath: path))
+        let damaged = #expect(throws: DataDirectoryError.self) { try directory.loadLedger() }
+        #expect(damaged?.description.contains("move \(temporary.path) away") == true)
+        try FileManager.default.removeItem(atPath: path)
+        let missing = #expect(throws: DataDirectoryError.self) { try directory.loadLedger() }
+        #expect(missing?.isConfiguration == true)
+    }
+
+    @Test("a directory of format 1 keeps its promises")
+    func migration() throws {
+        let temporary = try TemporaryDirectory()
+        var directory: DataDirectory? = try DataDirectory(path: temporary.path, cluster: "mail", node: "a")
+        let promise = Promise(
+            epoch: 7, owner: ReplicaID(node: "a", disk: DiskID(ULID(high: 1, low: 2))), lease: .seconds(2))
+        let journal = JournalID(ULID(high: 1 << 20, low: 3))
+        directory = nil
+        // As format 1 wrote it.
+        var body = ByteWriter()
+        body.write(promise.epoch)
+        body.writeString(promise.owner.node)
+        body.write(promise.owner.disk.bits)
+        body.write(UInt64(promise.lease.nanoseconds))
+        let file = temporary.path + "/journals/\(journal).promise"
+        try Data(Sealed.seal(body.bytes, magic: 0x5052_4d31)).write(to: URL(filePath: file))
+        let name = URL(filePath: temporary.path + "/node.json")
+        let text = try String(contentsOf: name, encoding: .utf8).replacing("\"format\" : 2", with: "\"format\" : 1")
+        try Data(text.utf8).write(to: name)
+        try FileManager.default.removeItem(atPath: temporary.path + "/ledger")
+        directory = try DataDirectory(path: temporary.path, cluster: "mail", node: "a")
+        #expect(try directory?.loadLedger().promises == [journal: promise])
+        #expect(!FileManager.default.fileExists(atPath: file))
+        #expect(try String(contentsOf: name, encoding: .utf8).contains("\"format\" : 2"))
+    }
 }
 
-@Suite("Promises on the disk")
-struct PromiseFileTests {
-    private let promise = Promise(
-        epoch: 7, owner: ReplicaID(node: "a", disk: DiskID(ULID(high: 1, low: 2))), lease: .seconds(2))
+@Suite("The ledger")
+struct LedgerTests {
+    private var ledger: Ledger {
+        let (a, b) = (
+            ReplicaID(node: "a", disk: DiskID(ULID(high: 1, low: 2))),
+            ReplicaID(node: "b", disk: DiskID(ULID(high: 3, low: 4)))
+        )
+        var ledger = Ledger()
+        for index in 1...3 {
+            ledger.promises[JournalID(ULID(high: UInt64(index) << 20, low: 3))] = Promise(
+                epoch: UInt64(index), owner: a, lease: .seconds(2))
+        }
+        ledger.tombstones[JournalID(ULID(high: 9 << 20, low: 3))] = [a, b]
+        ledger.damaged = [JournalID(ULID(high: 1 << 20, low: 3))]
+        return ledger
+    }
 
-    @Test("come back as they were")
-    func roundTrip() { #expect(PromiseFile.decode(PromiseFile.encode(promise)) == promise) }
+    @Test("comes back as it was")
+    func roundTrip() { #expect(Ledger(ledger.encoded) == ledger) }
 
-    @Test("are not believed with a flipped bit or cut short, wherever")
+    @Test("is not believed with a flipped bit or cut short, wherever")
     func damage() {
-        let bytes = PromiseFile.encode(promise)
+        let bytes = ledger.encoded
         for index in bytes.indices {
             var flipped = bytes
             flipped[index] ^= 1
-            #expect(PromiseFile.decode(flipped) == nil)
-            #expect(PromiseFile.decode(Array(bytes[..<index])) == nil)
-        }
-    }
-}
-
-@Suite("The disk thread")
-struct DiskThreadTests {
-    private let journal = JournalID(ULID(high: 1 << 20, low: 3))
-    private let other = JournalID(ULID(high: 2 << 20, low: 3))
-
-    private final class Events: Sendable {
-        let all = Mutex<[NodeEvent]>([])
-        func durable(_ journal: JournalID) -> UInt64 {
-            all.withLock { events in
-                events.reduce(0) { highest, event in
-                    if case .durable(journal, let offset) = event { offset } else { highest }
-                }
-            }
-        }
-        func hasDeleted(_ journal: JournalID) -> Bool {
-            all.withLock { $0.contains { if case .journalDeleted(journal) = $0 { true } else { false } } }
+            #expect(Ledger(flipped) == nil)
+            #expect(Ledger(Array(bytes[..<index])) == nil)
         }
     }
 
-    private func start(_ temporary: TemporaryDirectory, _ events: Events) throws -> (DiskThread, DataDirectory) {
-        let directory = try DataDirectory(path: temporary.path, cluster: "mail", node: "a")
-        let thread = DiskThread(
-            directory: directory, files: JournalFiles(), chunk: 1 << 20,
-            report: { new in events.all.withLock { $0.append(contentsOf: new) } },
-            broken: { error in Issue.record("the disk broke: \(error)") })
-        thread.start()
-        return (thread, directory)
-    }
-
-    @Test("writes what it was handed, in order, into files that are zeroed ahead")
-    func writes() async throws {
-        let temporary = try TemporaryDirectory()
-        let events = Events()
-        let (thread, directory) = try start(temporary, events)
-        var jobs: [DiskThread.Job] = [.create(journal), .create(other)]
-        var expected: [UInt8] = []
-        for index in 0..<100 {
-            let bytes = [UInt8](repeating: UInt8(index), count: 100 + index * 37)
-            jobs.append(.append(journal, offset: UInt64(expected.count), bytes))
-            jobs.append(.append(other, offset: UInt64(index), [UInt8(index)]))
-            expected += bytes
-        }
-        // More than one buffer holds.
-        let large = [UInt8](repeating: 0xaa, count: 3 << 20)
-        jobs.append(.append(journal, offset: UInt64(expected.count), large))
-        expected += large
-        thread.take(&jobs)
-        #expect(jobs.isEmpty)
-        thread.stop()
-        #expect(events.durable(journal) == UInt64(expected.count))
-        #expect(events.durable(other) == 100)
-        let written = try Data(contentsOf: URL(filePath: directory.journalPath(journal)))
-        #expect(written.count >= expected.count)
-        #expect(Array(written.prefix(expected.count)) == expected)
-        #expect(written.dropFirst(expected.count).allSatisfy { $0 == 0 })
-    }
-
-    @Test("keeps promises, cuts, sets aside and deletes")
-    func files() async throws {
-        let temporary = try TemporaryDirectory()
-        let events = Events()
-        let (thread, directory) = try start(temporary, events)
-        let promise = Promise(epoch: 3, owner: directory.replica, lease: .seconds(2))
-        var jobs: [DiskThread.Job] = [
-            .create(journal), .storePromise(journal, promise), .append(journal, offset: 0, [1, 2, 3, 4]),
-            .cut(journal, to: 2), .append(journal, offset: 2, [9]), .create(other),
-        ]
-        thread.take(&jobs)
-        try await until("it is durable") { events.durable(journal) == 3 }
-        let bytes = try Data(contentsOf: URL(filePath: directory.journalPath(journal)))
-        #expect(Array(bytes.prefix(5)) == [1, 2, 9, 0, 0])
-        let stored = try Data(contentsOf: URL(filePath: directory.promisePath(journal)))
-        #expect(PromiseFile.decode(Array(stored)) == promise)
-        thread.take(.setAside(other))
-        thread.take(.delete(journal))
-        try await until("it is deleted") { events.hasDeleted(journal) }
-        thread.stop()
-        let names = try FileManager.default.contentsOfDirectory(atPath: directory.journalsPath)
-        #expect(names == ["\(other).journal.damaged"])
+    @Test("acquaintances come back with their addresses, and damaged ones are not believed")
+    func acquaintances() {
+        let all = [Acquaintance(ReplicaID(node: "b", disk: DiskID(ULID(high: 3, low: 4))), address: "10.0.0.2:7400")]
+        var bytes = Acquaintance.encode(all)
+        #expect(Acquaintance.decode(bytes) == all)
+        bytes[9] ^= 1
+        #expect(Acquaintance.decode(bytes) == nil)
     }
 }

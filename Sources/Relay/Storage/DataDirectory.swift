@@ -1,4 +1,5 @@
 internal import CLinux
+internal import EventLoop
 internal import FoundationEssentials
 internal import Glibc
 package import Primitives
@@ -20,18 +21,24 @@ package struct DataDirectoryError: Error, Hashable, Sendable, CustomStringConver
 ///     incarnation             the highest start time used so far
 ///     lock                    flock: one process at a time
 ///     reserve                 bytes kept free for draining a full disk
+///     ledger                  what was promised for each journal, and tombstones (`Ledger`)
+///     acquainted              the other nodes' disks that this one has met
+///     records                 the cluster's records (queue.md, 'What is not in a journal')
 ///     journals/ID.journal     frames
-///     journals/ID.promise     what was promised for it (protocol.md, 'What a replica keeps')
+///     journals/spare          zeros that become the next journal
 ///     history/                what finished messages went through
 ///     admin.sock              the admin API
 package final class DataDirectory: Sendable {
-    package static let format = 1
+    /// 2: one ledger instead of a file for each promise.
+    package static let format = 2
 
     package let path: String
     package let cluster: String
     package let replica: ReplicaID
     /// When this process began, always higher than at any start before.
     package let incarnation: UInt64
+    /// Of the process before this one on the same disk; 0 when there was none.
+    package let previousIncarnation: UInt64
     /// Nil when a test file could be written and synced at start; else why not.
     package let writeFailure: FileError?
     private let lock: OpenFile
@@ -60,7 +67,7 @@ package final class DataDirectory: Sendable {
                 "data directory \(path) is in use by another process; stop that one, or give this node its own "
                     + "directory (node.dataDirectory)")
         }
-        let identity = try Identity.load(from: path + "/node.json") ?? Identity.make(cluster: cluster, node: node)
+        var identity = try Identity.load(from: path + "/node.json") ?? Identity.make(cluster: cluster, node: node)
         guard let disk = ULID(text: identity.disk) else {
             throw DataDirectoryError(
                 "\(path)/node.json is damaged: its disk id can't be read; restore it from a backup")
@@ -82,12 +89,25 @@ package final class DataDirectory: Sendable {
         replica = ReplicaID(node: node, disk: DiskID(disk))
         writeFailure = DataDirectory.tryWriting(in: path)
         guard writeFailure == nil else {
-            incarnation = 0
+            (incarnation, previousIncarnation) = (0, 0)
             return
         }
         for folder in ["/journals", "/history"] { try makeDirectory(path + folder) }
+        try DataDirectory.complete(&identity, in: path)
+        (incarnation, previousIncarnation) = try DataDirectory.nextIncarnation(in: path)
+    }
+
+    /// The ledger comes before the name: a directory that has a name of this format and no ledger has lost it.
+    private static func complete(_ identity: inout Identity, in path: String) throws {
+        let isNew = access(path + "/node.json", F_OK) != 0
+        guard isNew || identity.format < 2 else { return }
+        let former = FormerPromises(journalsPath: path + "/journals")
+        var ledger = Ledger()
+        if !isNew { ledger.promises = try former.read() }
+        try writeFile(ledgerName, in: path, ledger.encoded)
+        identity.format = format
         try identity.save(in: path)
-        incarnation = try DataDirectory.nextIncarnation(in: path)
+        if !isNew { try former.remove() }
     }
 
     /// A disk that failed a sync before must prove itself before anything rests on it (architecture.md, 'Storage rules').
@@ -102,19 +122,23 @@ package final class DataDirectory: Sendable {
         }
     }
 
-    private static func nextIncarnation(in path: String) throws -> UInt64 {
-        let stored = (try? OpenFile(path + "/incarnation", .read).read(at: 0, count: 32)) ?? []
+    private static func nextIncarnation(in path: String) throws -> (next: UInt64, last: UInt64) {
+        let stored = try readFile(path + "/incarnation") ?? []
         let last = UInt64(String(decoding: stored.prefix { $0 != 0x0a }, as: UTF8.self)) ?? 0
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        let next = max(last + 1, UInt64(max(0, now.tv_sec)) * 1000 + UInt64(now.tv_nsec) / 1_000_000)
+        let next = max(last + 1, UInt64(max(0, Clock.wall().milliseconds)))
+        let bytes = Array("\(next)\n".utf8)
         do throws(FileError) {
-            try writeFile("incarnation", in: path, Array("\(next)\n".utf8))
+            try writeFile("incarnation", in: path, bytes)
         } catch {
-            // Alone it decides nothing; a full disk must not keep a node from draining.
             guard error.isDiskFull else { throw error }
+            // A full disk must not keep a node from draining: the same few bytes in the same place need no room.
+            if !stored.isEmpty {
+                let file = try OpenFile(path + "/incarnation", .readWrite)
+                try file.write(bytes[...], at: 0)
+                try file.synchronize()
+            }
         }
-        return next
+        return (next, last)
     }
 
     /// Lets another process have it.
@@ -128,7 +152,47 @@ package final class DataDirectory: Sendable {
     }
 
     func journalPath(_ journal: JournalID) -> String { "\(journalsPath)/\(journal).journal" }
-    func promisePath(_ journal: JournalID) -> String { "\(journalsPath)/\(journal).promise" }
+    var sparePath: String { journalsPath + "/spare" }
+
+    // MARK: The small files
+
+    static let ledgerName = "ledger"
+    static let acquaintedName = "acquainted"
+    static let recordsName = "records"
+
+    func loadLedger() throws -> Ledger {
+        guard let bytes = try readFile(path + "/" + DataDirectory.ledgerName), let ledger = Ledger(bytes) else {
+            throw DataDirectoryError(
+                "\(path)/\(DataDirectory.ledgerName) is missing or damaged: what this disk promised its peers is not known, "
+                    + "so it counts as lost; move \(path) away and start again: the node comes back as a new disk "
+                    + "(a node alone: rescue its queue from there by baton journal export)", isConfiguration: true)
+        }
+        return ledger
+    }
+
+    func store(_ ledger: Ledger) throws(FileError) {
+        try writeFile(DataDirectory.ledgerName, in: path, ledger.encoded)
+    }
+
+    /// Nil when they can't be read: the peers are met again.
+    func loadAcquainted() throws(FileError) -> [Acquaintance]? {
+        guard let bytes = try readFile(path + "/" + DataDirectory.acquaintedName) else { return [] }
+        return Acquaintance.decode(bytes)
+    }
+
+    func store(_ acquainted: [Acquaintance]) throws(FileError) {
+        try writeFile(DataDirectory.acquaintedName, in: path, Acquaintance.encode(acquainted))
+    }
+
+    /// They bring a checksum of their own.
+    func storeRecords(_ records: [UInt8]) throws(FileError) {
+        try writeFile(DataDirectory.recordsName, in: path, records)
+    }
+
+    func loadRecords() throws(FileError) -> [UInt8]? { try readFile(path + "/" + DataDirectory.recordsName) }
+
+    /// Keeps what can't be read for a person; the node goes on without it.
+    func setAside(_ name: String) { rename("\(path)/\(name)", "\(path)/\(name).damaged") }
 }
 
 /// What `node.json` says.
@@ -159,7 +223,6 @@ private struct Identity: Codable {
     }
 
     func save(in path: String) throws {
-        guard access(path + "/node.json", F_OK) != 0 else { return }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         try writeFile("node.json", in: path, Array(encoder.encode(self)) + [0x0a])
@@ -171,51 +234,4 @@ package func randomBits() -> UInt64 {
     var bits: UInt64 = 0
     while getrandom(&bits, 8, 0) != 8 {}
     return bits
-}
-
-/// Makes a directory, with those above it, unless it is there.
-func makeDirectory(_ path: String) throws(FileError) {
-    if mkdir(path, 0o700) == 0 {
-        return try synchronizeDirectory(parent(of: path))
-    }
-    if errno == EEXIST { return }
-    guard errno == ENOENT, path.contains("/") else { throw FileError("make directory", path) }
-    try makeDirectory(parent(of: path))
-    guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw FileError("make directory", path) }
-    try synchronizeDirectory(parent(of: path))
-}
-
-private func parent(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
-}
-
-/// Puts creations, renames and removals in it on the disk.
-func synchronizeDirectory(_ path: String) throws(FileError) {
-    try OpenFile(path, .directory).synchronize()
-}
-
-/// Replaces a small file as a whole: whatever happens, it is the old one or the new one.
-func writeFile(_ name: String, in directory: String, _ bytes: [UInt8]) throws(FileError) {
-    let path = directory + "/" + name
-    let temporary = path + ".new"
-    let file = try OpenFile(temporary, .create)
-    try file.truncate(to: 0)
-    try file.write(bytes[...], at: 0)
-    try file.synchronize()
-    guard rename(temporary, path) == 0 else { throw FileError("rename", temporary) }
-    try synchronizeDirectory(directory)
-}
-
-func directoryEntries(_ path: String) throws(FileError) -> [String] {
-    guard let stream = opendir(path) else { throw FileError("read directory", path) }
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        }
-        if name != ".", name != ".." { names.append(name) }
-    }
-    return names
 }

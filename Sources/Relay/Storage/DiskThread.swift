@@ -8,55 +8,65 @@ internal import Synchronization
 /// The one thread that writes a node's journals and promises: takes all that has come, writes it, syncs each touched file
 /// once, and reports what became durable. That is group commit (architecture.md, 'Threads').
 ///
-/// A full disk blocks the queue and is reported; nothing that was appended is dropped: it is tried again each second,
-/// and at once from the reserve. Any other failure ends the process: what a disk did with a write whose sync failed can't
-/// be known.
-// Sendable: everything mutable but the mailbox and `syncTimes` belongs to the thread alone.
+/// What is asked for one journal is done in order. Across journals, jobs of a kind are done together: a round is a few
+/// *steps*, each of which takes from every journal as many jobs of one kind as come first. So the writes of all journals are
+/// followed by one sync for each file, and the promises for all journals of a dead owner by one sync of the ledger.
+///
+/// A full disk makes the jobs of a journal wait, and is reported; nothing is dropped: it is tried again each second, and at
+/// once from the reserve. Any other failure ends the process: what a disk did with a write whose sync failed can't be known.
+// Sendable: everything mutable but the mailbox and `syncTimes` belongs to the thread alone, once it is started.
 final class DiskThread: @unchecked Sendable {
-    enum Job: Sendable {
-        case storePromise(JournalID, Promise)
-        case create(JournalID)
-        case append(JournalID, offset: UInt64, [UInt8])
-        case cut(JournalID, to: UInt64)
-        case setAside(JournalID)
-        case delete(JournalID)
+    /// What other threads do for this one, and whom it tells.
+    struct Helpers: Sendable {
+        /// Reads what is asked for, so that the bulk of a copy never delays a sync.
+        var reader: WorkThread
+        /// Keeps history, removes files and makes spare ones.
+        var background: WorkThread
+        /// Keeps what a retired journal's messages went through; on the background thread.
+        var keepHistory: @Sendable (JournalID, OpenFile) -> Void = { _, _ in }
+        /// Is called on the disk thread and on the reader.
+        var report: @Sendable ([NodeEvent]) -> Void
+        /// Is called on the disk thread for a failure other than a full disk; does not return in the product.
+        var broken: @Sendable (FileError) -> Void
     }
 
-    /// What one system call writes at most.
-    private static let bufferSize = 1 << 20
-
     let files: JournalFiles
+    let helpers: Helpers
     /// How long each sync took.
     let syncTimes = Mutex(Histogram())
-    private let directory: DataDirectory
-    private let inbox = Mailbox<Job>()
-    private let report: @Sendable ([NodeEvent]) -> Void
-    private let broken: @Sendable (FileError) -> Void
-
-    private var open: [JournalID: JournalFile] = [:]
-    /// What is not done yet, in order.
-    private var queue: [Job] = []
-    private var events: [NodeEvent] = []
-    private var reserve: Reserve
-    private var isFull = false
-    private var buffer: [UInt8] = []
-    private var thread: SystemThread?
+    let directory: DataDirectory
     /// How much is zeroed at once.
-    private let chunk: UInt64
+    let chunk: UInt64
+    private let inbox = Mailbox<Job>()
+    private var thread: SystemThread?
 
-    /// - Parameters:
-    ///   - report: is called on the thread, once a round.
-    ///   - broken: is called on the thread for a failure other than a full disk; does not return in the product.
+    var open: [JournalID: JournalFile] = [:]
+    var ledger: Ledger
+    /// Buried journals whose files are not gone yet: whether the tombstone is to be forgotten after that.
+    var burials: [JournalID: Bool] = [:]
+    var reserve: Reserve
+    var spare = Spare.none
+    var buffer: [UInt8] = []
+    /// What is not done yet, in order.
+    var queue: [Job] = []
+    /// What is being done.
+    var step: [Job] = []
+    /// Journals whose next job has to wait for room on the disk.
+    var stuck: Set<JournalID> = []
+    /// What concerns no journal and has to wait for room.
+    var waiting: [Job] = []
+    private var events: [NodeEvent] = []
+    private var isFull = false
+
     init(
-        directory: DataDirectory, files: JournalFiles, chunk: UInt64 = JournalFile.chunk,
-        report: @escaping @Sendable ([NodeEvent]) -> Void,
-        broken: @escaping @Sendable (FileError) -> Void
+        directory: DataDirectory, ledger: Ledger = Ledger(), files: JournalFiles, chunk: UInt64 = JournalFile.chunk,
+        helpers: Helpers
     ) {
         self.directory = directory
+        self.ledger = ledger
         self.files = files
         self.chunk = chunk
-        self.report = report
-        self.broken = broken
+        self.helpers = helpers
         reserve = Reserve(path: directory.reservePath, total: DiskSpace(at: directory.path)?.total.bytes ?? 0)
     }
 
@@ -66,6 +76,7 @@ final class DiskThread: @unchecked Sendable {
         files.set(journal, file)
     }
 
+    /// The first thing it reports is how much room there is.
     func start() {
         thread = SystemThread("disk") { [self] in run() }
     }
@@ -84,241 +95,131 @@ final class DiskThread: @unchecked Sendable {
     }
 
     private func run() {
+        removeLeftovers()
+        lookAtSpace()
+        tell()
         var batch: [Job] = []
-        var nextLook = Clock.instant()
+        var nextLook = Clock.instant() + .seconds(1)
         while inbox.take(into: &batch, within: 1) {
             if queue.isEmpty { swap(&queue, &batch) } else { queue.append(contentsOf: batch) }
             workThroughQueue()
             if Clock.instant() >= nextLook {
                 nextLook = Clock.instant() + .seconds(1)
                 lookAtSpace()
-            }
-            if !events.isEmpty {
-                report(events)
-                events.removeAll(keepingCapacity: true)
+                tell()
             }
         }
     }
 
-    private func lookAtSpace() {
+    func lookAtSpace() {
         guard let space = DiskSpace(at: directory.path) else { return }
         reserve.refill(free: space.free.bytes)
+        makeSpare(free: space.free.bytes)
         // What fills up again is reported again.
         isFull = false
         events.append(.diskSpace(free: space.free, total: space.total))
     }
 
-    // MARK: The queue
+    // MARK: Reports
+
+    /// Everything that this step asked for is on the disk.
+    func stepStored() {
+        if step.count == 1, let journal = step[0].journal, let mark = step[0].mark {
+            return events.append(.cluster(.stored(journal, through: mark)))
+        }
+        var marks: [JournalID: DiskMark] = [:]
+        for job in step {
+            if let journal = job.journal, let mark = job.mark { marks[journal] = max(mark, marks[journal] ?? mark) }
+        }
+        for (journal, mark) in marks { events.append(.cluster(.stored(journal, through: mark))) }
+    }
+
+    func note(_ event: NodeEvent) { events.append(event) }
+
+    func noteFull() {
+        if !isFull { events.append(.diskFull) }
+        isFull = true
+    }
+
+    private func tell() {
+        guard !events.isEmpty else { return }
+        helpers.report(events)
+        events.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: Steps
 
     private func workThroughQueue() {
-        var done = 0
-        do throws(FileError) {
-            while done < queue.count {
-                if case .append = queue[done] {
-                    let end = endOfAppends(from: done)
-                    try write(done..<end)
-                    done = end
-                } else {
-                    try perform(queue[done])
-                    done += 1
+        stuck.removeAll(keepingCapacity: true)
+        queue.append(contentsOf: waiting)
+        waiting.removeAll()
+        while let kind = takeStep() {
+            do throws(FileError) {
+                switch kind {
+                case .ledger: try updateLedger()
+                case .write: try write()
+                case .single: try performSingly()
                 }
+            } catch {
+                return helpers.broken(error)
             }
-        } catch {
-            guard error.isDiskFull else {
-                broken(error)
-                return
-            }
-            blocked(at: done)
+            tell()
         }
-        queue.removeSubrange(..<done)
     }
 
-    /// Nothing can be written: what is queued waits, but for what makes room.
-    private func blocked(at done: Int) {
-        if let journal = queue[done].journal { reportFull(journal) }
-        var index = done
-        while index < queue.count {
-            if case .delete(let journal) = queue[index] {
-                try? delete(journal)
-                queue.remove(at: index)
+    /// Moves from the queue to the step what is of the first job's kind and stands behind nothing else of its journal; nil
+    /// when nothing can be done.
+    private func takeStep() -> Kind? {
+        step.removeAll(keepingCapacity: true)
+        if !stuck.isEmpty { makeRoom() }
+        var kind: Kind?
+        var passed = stuck
+        var rest: [Job] = []
+        for job in queue {
+            let journal = job.journal
+            if let journal, passed.contains(journal) {
+                rest.append(job)
+            } else if kind ?? job.kind == job.kind {
+                kind = job.kind
+                step.append(job)
             } else {
-                index += 1
+                if let journal { passed.insert(journal) }
+                rest.append(job)
             }
         }
+        queue = rest
+        return kind
     }
 
-    private func endOfAppends(from start: Int) -> Int {
-        var index = start
-        while index < queue.count, case .append = queue[index] { index += 1 }
-        return index
+    /// These jobs of the step found no room: they and what follows them wait. They come before what is queued.
+    func putBack(_ jobs: [Job]) {
+        guard !jobs.isEmpty else { return }
+        noteFull()
+        for job in jobs { if let journal = job.journal { stuck.insert(journal) } }
+        queue.insert(contentsOf: jobs, at: 0)
     }
 
-    private func perform(_ job: Job) throws(FileError) {
-        switch job {
-        case .storePromise(let journal, let promise):
-            guard open[journal] != nil else { return }
-            let bytes = PromiseFile.encode(promise)
-            try withReserve { () throws(FileError) in
-                try writeFile("\(journal).promise", in: directory.journalsPath, bytes)
+    /// What waits for room of a journal that is to be buried needs none any more.
+    private func makeRoom() {
+        for case .entomb(let tombstone, _) in queue where stuck.contains(tombstone.journal) {
+            let before = queue.count
+            queue.removeAll { job in
+                if case .entomb = job { return false }
+                return job.journal == tombstone.journal
             }
-            events.append(.promiseStored(journal, epoch: promise.epoch))
-        case .create(let journal): try create(journal)
-        case .append: break
-        case .cut(let journal, let length): try open[journal]?.cut(to: length)
-        case .setAside(let journal): try setAside(journal)
-        case .delete(let journal): try delete(journal)
+            // Else it is the tombstone itself that waits.
+            if queue.count < before { stuck.remove(tombstone.journal) }
         }
     }
 
-    // MARK: Files
-
-    /// A full disk makes no new journal: that one is given up, and the queue goes on.
-    private func create(_ journal: JournalID) throws(FileError) {
-        let path = directory.journalPath(journal)
-        do throws(FileError) {
-            let file = try OpenFile(path, .createNew)
-            var made = JournalFile(file, length: 0)
-            _ = try made.grow(upTo: 1, chunk: chunk)
-            try synchronizeDirectory(directory.journalsPath)
-            open[journal] = made
-            files.set(journal, file)
-        } catch {
-            guard error.isDiskFull else { throw error }
-            unlink(path)
-            events.append(.diskFull(journal))
-        }
-    }
-
-    private func setAside(_ journal: JournalID) throws(FileError) {
-        let path = directory.journalPath(journal)
-        guard rename(path, path + ".damaged") == 0 || errno == ENOENT else { throw FileError("rename", path) }
-        unlink(directory.promisePath(journal))
-        try synchronizeDirectory(directory.journalsPath)
-        open[journal] = nil
-    }
-
-    private func delete(_ journal: JournalID) throws(FileError) {
-        let path = directory.journalPath(journal)
-        guard unlink(path) == 0 || errno == ENOENT else { throw FileError("delete", path) }
-        unlink(directory.promisePath(journal))
-        try synchronizeDirectory(directory.journalsPath)
-        open[journal] = nil
-        files.set(journal, nil)
-        events.append(.journalDeleted(journal))
-    }
-
-    private func withReserve(_ write: () throws(FileError) -> Void) throws(FileError) {
+    /// Gives up the spare file, then the reserve, piece by piece.
+    func withReserve<Result>(_ write: () throws(FileError) -> Result) throws(FileError) -> Result {
         while true {
             do throws(FileError) {
                 return try write()
             } catch {
-                guard error.isDiskFull, reserve.release() else { throw error }
+                guard error.isDiskFull, dropSpare() || reserve.release() else { throw error }
             }
-        }
-    }
-
-    // MARK: Appends
-
-    /// Appends that follow each other in one file.
-    private struct Run {
-        var journal: JournalID
-        var start: UInt64
-        var end: UInt64
-        var jobs: [Int]
-    }
-
-    /// Writes all of these and syncs each file once; after that they are durable.
-    private func write(_ range: Range<Int>) throws(FileError) {
-        let runs = self.runs(range)
-        for run in runs where open[run.journal]?.needsGrowth(upTo: run.end) == true { try grow(run) }
-        let began = Clock.instant()
-        if runs.count == 1, runs[0].end - runs[0].start <= UInt64(DiskThread.bufferSize) {
-            guard let file = open[runs[0].journal]?.file else { return }
-            gather(runs[0].jobs)
-            try file.writeSynced(buffer, at: runs[0].start)
-        } else {
-            try writeInPieces(runs)
-        }
-        let took = Clock.instant() - began
-        syncTimes.withLock { $0.record(took) }
-        for run in runs { events.append(.durable(run.journal, upTo: run.end)) }
-    }
-
-    /// The first sign of scarcity is reported at once, while there still is room for what was appended.
-    private func grow(_ run: Run) throws(FileError) {
-        var room: JournalFile.Room?
-        try withReserve { () throws(FileError) in room = try open[run.journal]?.grow(upTo: run.end, chunk: chunk) }
-        if room == .enough { lookAtSpace() } else { reportFull(run.journal) }
-    }
-
-    private func reportFull(_ journal: JournalID) {
-        if !isFull { events.append(.diskFull(journal)) }
-        isFull = true
-    }
-
-    private func writeInPieces(_ runs: [Run]) throws(FileError) {
-        for run in runs {
-            guard let file = open[run.journal]?.file else { continue }
-            var offset = run.start
-            var first = 0
-            while first < run.jobs.count {
-                var last = first
-                var count = 0
-                while last < run.jobs.count, last == first || count + size(run.jobs[last]) <= DiskThread.bufferSize {
-                    count += size(run.jobs[last])
-                    last += 1
-                }
-                gather(run.jobs[first..<last])
-                try file.write(buffer[...], at: offset)
-                offset += UInt64(count)
-                first = last
-            }
-        }
-        var synced: Set<JournalID> = []
-        for run in runs where synced.insert(run.journal).inserted {
-            try open[run.journal]?.file.synchronizeData()
-        }
-    }
-
-    private func size(_ job: Int) -> Int {
-        if case .append(_, _, let bytes) = queue[job] { bytes.count } else { 0 }
-    }
-
-    /// One copy makes one system call of many frames, and costs less than their vectors would.
-    private func gather(_ jobs: some Sequence<Int>) {
-        buffer.removeAll(keepingCapacity: true)
-        for job in jobs {
-            if case .append(_, _, let bytes) = queue[job] { buffer.append(contentsOf: bytes) }
-        }
-    }
-
-    private func runs(_ range: Range<Int>) -> [Run] {
-        var runs: [Run] = []
-        var latest: [JournalID: Int] = [:]
-        for index in range {
-            // A journal that was given up when the disk was full takes nothing.
-            guard case .append(let journal, let offset, let bytes) = queue[index], open[journal] != nil else {
-                continue
-            }
-            let end = offset + UInt64(bytes.count)
-            if let run = latest[journal], runs[run].end == offset {
-                runs[run].end = end
-                runs[run].jobs.append(index)
-            } else {
-                latest[journal] = runs.count
-                runs.append(Run(journal: journal, start: offset, end: end, jobs: [index]))
-            }
-        }
-        return runs
-    }
-}
-
-extension DiskThread.Job {
-    var journal: JournalID? {
-        switch self {
-        case .storePromise(let journal, _), .create(let journal), .append(let journal, _, _), .cut(let journal, _),
-            .setAside(let journal), .delete(let journal):
-            journal
         }
     }
 }

@@ -1,4 +1,3 @@
-internal import Cluster
 internal import Primitives
 
 /// One journal's file, on the disk thread: zeroed ahead of where it is written, so that a synced write changes no
@@ -63,41 +62,5 @@ struct JournalFile {
     }
 }
 
-private let zeros = [UInt8](repeating: 0, count: 1 << 20)
-
-/// The promise for a journal as it stands in its small file: checksummed, so that a damaged one is never believed.
-enum PromiseFile {
-    private static let magic: UInt32 = 0x5052_4d31
-
-    static func encode(_ promise: Promise) -> [UInt8] {
-        var body = ByteWriter()
-        body.write(magic)
-        body.write(promise.epoch)
-        body.writeString(promise.owner.node)
-        body.write(promise.owner.disk.bits)
-        body.write(UInt64(max(0, promise.lease.nanoseconds)))
-        var checksum = CRC32C()
-        checksum.update(body.bytes)
-        body.write(checksum.value)
-        return body.bytes
-    }
-
-    /// Nil for what can't be trusted.
-    static func decode(_ bytes: [UInt8]) -> Promise? {
-        guard bytes.count > 4 else { return nil }
-        var checksum = CRC32C()
-        checksum.update(bytes[..<(bytes.count - 4)])
-        do throws(MalformedBytes) {
-            var tail = ByteReader(bytes, in: bytes.count - 4..<bytes.count)
-            guard try tail.read(UInt32.self) == checksum.value else { return nil }
-            var body = ByteReader(bytes, in: 0..<bytes.count - 4)
-            guard try body.read(UInt32.self) == magic else { return nil }
-            let epoch: UInt64 = try body.read()
-            let owner = ReplicaID(node: try body.readText(), disk: DiskID(try body.readULID()))
-            let lease: UInt64 = try body.read()
-            return Promise(epoch: epoch, owner: owner, lease: .nanoseconds(Int64(clamping: lease)))
-        } catch {
-            return nil
-        }
-    }
-}
+/// A mebibyte of them.
+let zeros = [UInt8](repeating: 0, count: 1 << 20)

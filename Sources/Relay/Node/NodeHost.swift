@@ -1,3 +1,4 @@
+internal import Cluster
 package import EventLoop
 internal import Journal
 package import Node
@@ -6,57 +7,72 @@ internal import SMTP
 
 /// Runs a `Node` on its loop: feeds it what happens, carries out what it decides, in order.
 ///
-/// Appends are handed to the disk thread once a turn, log lines likewise. What a carried-out effect causes at once waits
-/// until the effects before it are carried out.
+/// Writes are handed to the disk thread once a turn, log lines likewise, and what a turn appended goes to the replicas in one
+/// message each. What a carried-out effect causes at once waits until the effects before it are carried out.
 // Sendable: confined to the loop; `feed`, through which everything goes, checks it in debug builds.
 package final class NodeHost: @unchecked Sendable {
+    /// What a node needs around it. All of it is there before `start`.
+    struct Surroundings {
+        var disk: DiskThread
+        var reader: WorkThread
+        var log: LogWriter
+        var events: EventRing
+        /// How long what is under way may take when the node drains.
+        var drainTimeout: Duration
+        /// The node says that going on would break a promise. Does not return in the product.
+        var mustEnd: @Sendable (String) -> Void
+    }
+
     package let loop: Loop
     private var node: Node
-    private let disk: DiskThread
-    private let reader: WorkThread
-    private let background: WorkThread
-    private let history: History
+    let disk: DiskThread
+    let reader: WorkThread
     let log: LogWriter
-    /// Set once, before `start`.
+    let events: EventRing
+    let mustEnd: @Sendable (String) -> Void
+    // Set once, before `start`.
     weak var deliveries: Deliveries?
+    weak var server: SMTPServer?
+    /// Nil in a cluster of one.
+    var peers: Peers?
+    lazy var questions = PeerQuestions(self)
 
     private var effects: [NodeEffect] = []
     /// Events that came while effects were being carried out.
     private var queue: [NodeEvent] = []
     private var isRunning = false
-    private var diskJobs: [DiskThread.Job] = []
+    var diskJobs: [DiskThread.Job] = []
     private var logEntries: [LogWriter.Entry] = []
 
     private var nextTicket: UInt64 = 1
     private var submissions: [UInt64: UnsafeContinuation<SubmissionAnswer, Never>] = [:]
     private var commands: [UInt64: UnsafeContinuation<CommandAnswer, Never>] = [:]
+    var recordings: [UInt64: UnsafeContinuation<RecordOutcome, Never>] = [:]
     private var streams: [StreamID: StreamFlow] = [:]
-    private var drainWaiters: [UnsafeContinuation<Void, Never>] = []
-    private var hasDrained = false
+    var acquainted: [ReplicaID: String] = [:]
+    var draining: Draining
     private var timer: TimerToken?
     private var timerAt = Instant.distantFuture
-    private var isStopped = false
+    private(set) var isStopped = false
 
-    init(
-        node: consuming Node, loop: Loop, disk: DiskThread, reader: WorkThread, background: WorkThread,
-        history: History,
-        log: LogWriter
-    ) {
+    init(node: consuming Node, loop: Loop, in surroundings: Surroundings) {
         self.node = node
         self.loop = loop
-        self.disk = disk
-        self.reader = reader
-        self.background = background
-        self.history = history
-        self.log = log
+        disk = surroundings.disk
+        reader = surroundings.reader
+        log = surroundings.log
+        events = surroundings.events
+        mustEnd = surroundings.mustEnd
+        draining = Draining(timeout: surroundings.drainTimeout)
     }
 
-    /// On the loop: claims the journals and opens for mail, as far as the disk answers.
+    /// On the loop: claims the journals and opens for mail, as far as disk and peers answer.
     func start() {
         loop.addTurnHook { [weak self] in self?.endTurn() }
-        node.start(at: Clock.now(), into: &effects)
         isRunning = true
+        node.start(at: Clock.now(), into: &effects)
         carryOut()
+        handleQueue()
         isRunning = false
     }
 
@@ -64,6 +80,10 @@ package final class NodeHost: @unchecked Sendable {
     func stop() {
         isStopped = true
         if let timer { loop.cancel(timer) }
+        draining.cancelTimer(on: loop)
+        questions.stop()
+        for continuation in recordings.values { continuation.resume(returning: .unanswered) }
+        recordings = [:]
     }
 
     // MARK: Events
@@ -75,6 +95,15 @@ package final class NodeHost: @unchecked Sendable {
         isRunning = true
         node.handle(event, at: Clock.now(), into: &effects)
         carryOut()
+        handleQueue()
+        isRunning = false
+    }
+
+    func feed(_ events: [NodeEvent]) {
+        for event in events { feed(event) }
+    }
+
+    private func handleQueue() {
         var next = 0
         while next < queue.count {
             node.handle(queue[next], at: Clock.now(), into: &effects)
@@ -82,11 +111,6 @@ package final class NodeHost: @unchecked Sendable {
             carryOut()
         }
         queue.removeAll(keepingCapacity: true)
-        isRunning = false
-    }
-
-    func feed(_ events: [NodeEvent]) {
-        for event in events { feed(event) }
     }
 
     // MARK: Effects
@@ -102,13 +126,10 @@ package final class NodeHost: @unchecked Sendable {
 
     private func carryOut(_ effect: NodeEffect) {
         switch effect {
-        case .append(let journal, let offset, let bytes):
-            diskJobs.append(.append(journal, offset: offset, bytes))
-        case .storePromise(let journal, let promise): diskJobs.append(.storePromise(journal, promise))
-        case .createJournal(let journal): diskJobs.append(.create(journal))
-        case .cut(let journal, let end): diskJobs.append(.cut(journal, to: end))
+        case .cluster(let request): carryOut(request)
+        case .scan(let journal, let scan, let end): diskJobs.append(.scan(journal, scan: scan, upTo: end))
         case .setAside(let journal): diskJobs.append(.setAside(journal))
-        case .deleteJournal(let journal): deleteJournal(journal)
+        case .storeRecords(let records, let version): diskJobs.append(.storeRecords(records, version: version))
         case .readContent(let ticket, let content, let limit): readContent(ticket, content, limit)
         case .answer(let ticket, let answer):
             submissions.removeValue(forKey: ticket.number)?.resume(returning: answer)
@@ -121,11 +142,18 @@ package final class NodeHost: @unchecked Sendable {
         case .close(let connection): deliveries?.close(connection)
         case .commandAnswer(let ticket, let answer):
             commands.removeValue(forKey: ticket.number)?.resume(returning: answer)
-        case .note(let note): logEntries.append(.note(note, Clock.wall()))
-        case .drained:
-            hasDrained = true
-            for waiter in drainWaiters { waiter.resume() }
-            drainWaiters = []
+        case .recorded(let ticket, let refused):
+            let outcome = refused.map { RecordOutcome.refused($0) } ?? .done
+            recordings.removeValue(forKey: ticket.number)?.resume(returning: outcome)
+        case .forgotten(let peer): forget(peer)
+        case .asked(let peer, let ask): questions.asked(by: peer, ask)
+        case .answered(let peer, let answer): questions.answered(by: peer, answer)
+        case .note(let note):
+            logEntries.append(.note(note, Clock.wall()))
+            events.add(note)
+        case .drainSessions: drainSessions()
+        case .admitSessions: admitSessions()
+        case .drained: drained()
         }
     }
 
@@ -137,23 +165,25 @@ package final class NodeHost: @unchecked Sendable {
         }
     }
 
-    /// Its history is kept first; only then the file goes.
-    private func deleteJournal(_ journal: JournalID) {
-        let history = history
-        let disk = disk
-        background.begin {
-            history.keep(journal, disk.files[journal])
-            disk.take(.delete(journal))
-        }
-    }
-
     /// Questions go this way: asked of the property itself, each would copy the whole value first.
     @inline(__always)
-    fileprivate func borrow<Result>(_ ask: (inout Node) -> Result) -> Result { ask(&node) }
+    func borrow<Result>(_ ask: (inout Node) -> Result) -> Result { ask(&node) }
 
     // MARK: Turns
 
     private func endTurn() {
+        if !isStopped {
+            isRunning = true
+            node.endTurn(at: Clock.now(), into: &effects)
+            carryOut()
+            // What follows from that at once belongs to this turn too.
+            while !queue.isEmpty {
+                handleQueue()
+                node.endTurn(at: Clock.now(), into: &effects)
+                carryOut()
+            }
+            isRunning = false
+        }
         disk.take(&diskJobs)
         if !logEntries.isEmpty { log.log(all: &logEntries) }
         armTimer()
@@ -171,6 +201,22 @@ package final class NodeHost: @unchecked Sendable {
             self?.timerAt = .distantFuture
             self?.feed(.tick)
         }
+    }
+
+    // MARK: Log and events
+
+    /// A line of the log.
+    func note(_ entry: LogWriter.Entry) { logEntries.append(entry) }
+
+    /// A line of the log, and an event for whoever follows them.
+    func tell(_ event: StaticString, _ level: LogWriter.Level = .info, _ fields: [LogWriter.Field] = []) {
+        logEntries.append(.event(event, level, fields, Clock.wall()))
+        events.add(event, fields)
+    }
+
+    func takeTicket() -> Ticket {
+        nextTicket += 1
+        return Ticket(nextTicket)
     }
 }
 
@@ -219,21 +265,6 @@ extension NodeHost {
         }
     }
 
-    func drain() async {
-        guard !hasDrained, !isStopped else { return }
-        await withUnsafeContinuation { continuation in
-            drainWaiters.append(continuation)
-            feed(.drain)
-        }
-    }
-
-    /// What still is under way is given up: it is on the disk, and goes on at the next start.
-    func giveUpDraining() {
-        hasDrained = true
-        for waiter in drainWaiters { waiter.resume() }
-        drainWaiters = []
-    }
-
     func status() -> NodeStatus { borrow { $0.status(at: Clock.now()) } }
 
     func list(_ filter: QueueFilter, limit: Int) -> (messages: [MessageStatus], matched: Int) {
@@ -243,56 +274,6 @@ extension NodeHost {
     func message(_ id: MessageID) -> MessageStatus? { borrow { $0.message(id, at: Clock.now()) } }
 
     func logRefusal(client: String, stage: StaticString, _ reply: Reply) {
-        logEntries.append(.refused(client: client, stage: stage, reply: reply, Clock.wall()))
-    }
-
-    private func takeTicket() -> Ticket {
-        nextTicket += 1
-        return Ticket(nextTicket)
-    }
-}
-
-/// A long message on its way in: how much of it is not on the disk yet, so that its session stops reading in time.
-final class StreamFlow {
-    /// What a session may have on the way to the disk.
-    static let limit: UInt64 = 1 << 20
-
-    let id: StreamID
-    private(set) var isLost = false
-    private unowned let host: NodeHost
-    private var pending: UInt64 = 0
-    private var waiter: UnsafeContinuation<Void, Never>?
-
-    init(id: StreamID, host: NodeHost) {
-        self.id = id
-        self.host = host
-    }
-
-    /// Takes a piece, and returns when more may follow; false when the stream was lost.
-    func send(_ piece: [UInt8]) async -> Bool {
-        guard !isLost else { return false }
-        pending += UInt64(piece.count)
-        host.feed(.streamed(id, piece))
-        // A piece is at most a quarter of the limit.
-        while pending > StreamFlow.limit / 4 * 3, !isLost {
-            await withUnsafeContinuation { waiter = $0 }
-        }
-        return !isLost
-    }
-
-    func durable(_ bytes: UInt64) {
-        pending -= min(pending, bytes)
-        wake()
-    }
-
-    func lose() {
-        isLost = true
-        wake()
-    }
-
-    private func wake() {
-        let continuation = waiter
-        waiter = nil
-        continuation?.resume()
+        note(.refused(client: client, stage: stage, reply: reply, Clock.wall()))
     }
 }

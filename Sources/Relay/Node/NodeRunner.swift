@@ -19,16 +19,20 @@ package final class NodeRunner: Sendable {
         /// How much of a journal file is zeroed at once.
         package var zeroedAhead = ByteCount(bytes: JournalFile.chunk)
         package var history = History.Limits()
+        /// What peers are told to run.
+        package var version = ""
         /// A disk failed a write or sync: nothing of the node's may go on. Does not return in the product.
         package var diskBroke: @Sendable (FileError) -> Void = { error in
             endProcess("baton: \(error); stopping, because what a failed sync left on the disk can't be known")
         }
+        /// Going on would break a promise to the peers. Does not return in the product.
+        package var mustEnd: @Sendable (String) -> Void = { reason in endProcess("baton: stopping: \(reason)") }
 
         package init() {}
     }
 
-    /// How long a draining node waits for clients to end their transactions, which it answers with 421.
-    private static let patience = Duration.seconds(5)
+    /// What a node that drains may take beyond its time, to commit what is left.
+    private static let grace = Duration.seconds(3)
 
     package let loop: Loop
     package let handle: RelayHandle
@@ -39,7 +43,7 @@ package final class NodeRunner: Sendable {
     private let isEnding = Atomic<Bool>(false)
 
     /// Opens the data directory, recovers what it holds, and starts; returns once SMTP listeners accept. The node itself
-    /// takes mail as soon as its disk has answered.
+    /// takes mail as soon as its disk and its peers have answered.
     package init(_ configuration: Configuration, options: Options = Options()) throws {
         directory = try DataDirectory(
             path: configuration.node.dataDirectory, cluster: configuration.cluster.name, node: configuration.node.name)
@@ -48,51 +52,75 @@ package final class NodeRunner: Sendable {
             node: configuration.node.name, descriptor: options.logDescriptor)
         loop = try Loop(name: "baton")
         let reader = WorkThread("reader")
-        let background = WorkThread("history")
+        let background = WorkThread("background")
         workers = [reader, background]
-        let files = JournalFiles()
         let history = History(directory: directory, limits: options.history)
+        var node = Node(configuration: configuration.nodeConfiguration(in: directory), at: Clock.now())
+        let found = try NodeRunner.recover(directory, into: &node, log)
         let relay = Deferred<NodeHost>()
         let loop = loop
         disk = DiskThread(
-            directory: directory, files: files, chunk: options.zeroedAhead.bytes,
-            report: { events in loop.post { _ in relay.value?.feed(events) } }, broken: options.diskBroke)
-        var node = Node(
-            configuration: configuration.nodeConfiguration(replica: directory.replica, seed: randomBits()),
-            at: Clock.now())
-        if directory.writeFailure == nil {
-            for found in try JournalRecovery(directory: directory).run(into: &node) {
-                disk.adopt(found.journal, found.file, length: found.length)
-            }
-        }
+            directory: directory, ledger: found.ledger, files: JournalFiles(), chunk: options.zeroedAhead.bytes,
+            helpers: DiskThread.Helpers(
+                reader: reader, background: background, keepHistory: { history.keep($0, $1) },
+                report: { events in loop.post { _ in relay.value?.feed(events) } }, broken: options.diskBroke))
+        for (journal, file, length) in found.journals { disk.adopt(journal, file, length: length) }
         let host = NodeHost(
-            node: node, loop: loop, disk: disk, reader: reader, background: background, history: history, log: log)
+            node: node, loop: loop,
+            in: NodeHost.Surroundings(
+                disk: disk, reader: reader, log: log, events: EventRing(node: configuration.node.name),
+                drainTimeout: configuration.delivery.drainTimeout, mustEnd: options.mustEnd))
         relay.value = host
+        let resolver = try Resolver(on: loop)
         let server = SMTPServer(host: host, settings: configuration.smtp, tls: try serverContext(configuration.smtp))
         let deliveries = try Deliveries(
             host: host, upstreams: configuration.upstreams, hostname: configuration.smtp.hostname,
-            resolver: Resolver(on: loop), reader: reader, files: files)
+            resolver: resolver, reader: reader, files: disk.files)
+        host.peers = try makePeers(configuration, directory, resolver, host)
         handle = RelayHandle(
-            loop: loop, host: host, server: server, deliveries: deliveries, disk: disk, reader: reader,
-            background: background, history: history, log: log, configuration: configuration, directory: directory)
+            host: host,
+            RelayHandle.Parts(
+                server: server, deliveries: deliveries, background: background, history: history,
+                configuration: configuration, directory: directory))
         try loop.start()
         if let failure = directory.writeFailure {
             log.log("disk-broken", .error, [.init("reason", failure.description)])
             return
         }
-        disk.start()
-        try start(configuration)
+        try start(configuration, found.acquainted, options)
     }
 
-    /// Runs on the loop what begins there, and waits for it.
-    private func start(_ configuration: Configuration) throws {
+    private static func recover(
+        _ directory: DataDirectory, into node: inout Node, _ log: LogWriter
+    ) throws -> JournalRecovery.Found {
+        guard directory.writeFailure == nil else { return JournalRecovery.Found(ledger: Ledger()) }
+        let recovery = JournalRecovery(directory: directory) { text in
+            log.log("recovery", .warning, [.init("reason", text)])
+        }
+        return try recovery.run(into: &node)
+    }
+
+    /// Runs on the loop what begins there, and waits for it. A node listens for its peers before it claims anything.
+    private func start(_ configuration: Configuration, _ acquainted: [Acquaintance], _ options: Options) throws {
         let outcome = Deferred<StartError>()
         let started = Mailbox<Bool>()
         let handle = handle
+        let disk = disk
         loop.post { _ in
+            let host = handle.host
+            host.deliveries = handle.deliveries
+            host.server = handle.server
             do throws(ListenError) {
-                handle.host.deliveries = handle.deliveries
-                handle.host.start()
+                try host.peers?.start()
+            } catch {
+                outcome.value = StartError("cluster.listen: \(error)")
+                return started.put(true)
+            }
+            host.peers?.listenerFailed = { host.mustEnd($0) }
+            host.recall(acquainted)
+            host.start()
+            host.describeItself(configuration, version: options.version)
+            do throws(ListenError) {
                 for listener in configuration.smtp.listeners {
                     guard let address = SocketAddress(listener.address.description) else { continue }
                     try handle.server.listen(on: address, tls: listener.tls)
@@ -100,6 +128,7 @@ package final class NodeRunner: Sendable {
             } catch {
                 outcome.value = StartError("smtp.listeners: \(error)")
             }
+            disk.start()
             started.put(true)
         }
         var batch: [Bool] = []
@@ -108,27 +137,26 @@ package final class NodeRunner: Sendable {
             kill()
             throw error
         }
-        log.log("started", .info, [.init("cluster", configuration.cluster.name)])
+        handle.tell("started", .info, [.init("cluster", configuration.cluster.name)])
     }
 
-    /// Takes no new mail, lets what is under way end, for at most so long; then everything is closed and on the disk.
-    package func stop(within limit: Duration = .seconds(25)) async {
+    /// Takes no new mail, lets what is under way end, for at most so long (`delivery.drainTimeout`), and hands the journals
+    /// over; then everything is closed and on the disk, the cluster's listener last: while it listens, nobody takes this
+    /// process for dead.
+    package func stop(within limit: Duration? = nil) async {
         guard beginsToEnd() else { return }
-        log.log("stopping")
+        handle.tell("stopping")
         let handle = handle
-        let loop = loop
         await loop.spawn { _ in
-            let timer = loop.timer(at: Clock.instant() + limit) {
-                handle.server.closeAll()
-                handle.host.giveUpDraining()
-            }
+            let host = handle.host
+            if let limit { host.draining.timeout = limit }
             handle.server.drain()
-            await handle.host.drain()
-            await handle.server.untilEmpty(within: NodeRunner.patience)
-            loop.cancel(timer)
+            await host.drain(grace: NodeRunner.grace)
             handle.server.closeAll()
             handle.deliveries.breakOffAll()
-            handle.host.stop()
+            await host.peers?.drain(within: .seconds(1))
+            host.stop()
+            host.peers?.stop()
         }.value
         log.log("stopped")
         end()
@@ -144,6 +172,7 @@ package final class NodeRunner: Sendable {
             handle.server.drain()
             handle.server.closeAll()
             handle.deliveries.breakOffAll()
+            handle.host.peers?.stop()
             done.put(true)
         }
         var batch: [Bool] = []

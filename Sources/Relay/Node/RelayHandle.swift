@@ -15,6 +15,7 @@ package final class RelayHandle: @unchecked Sendable {
     let host: NodeHost
     let server: SMTPServer
     let deliveries: Deliveries
+    package let events: EventRing
     private let disk: DiskThread
     private let reader: WorkThread
     private let background: WorkThread
@@ -22,21 +23,28 @@ package final class RelayHandle: @unchecked Sendable {
     /// Why the last reload was refused; nil when it was not.
     private let refusedReload = Mutex<String?>(nil)
 
-    init(
-        loop: Loop, host: NodeHost, server: SMTPServer, deliveries: Deliveries, disk: DiskThread, reader: WorkThread,
-        background: WorkThread, history: History, log: LogWriter, configuration: Configuration, directory: DataDirectory
-    ) {
-        self.loop = loop
+    struct Parts {
+        var server: SMTPServer
+        var deliveries: Deliveries
+        var background: WorkThread
+        var history: History
+        var configuration: Configuration
+        var directory: DataDirectory
+    }
+
+    init(host: NodeHost, _ parts: Parts) {
         self.host = host
-        self.server = server
-        self.deliveries = deliveries
-        self.disk = disk
-        self.reader = reader
-        self.background = background
-        self.history = history
-        self.log = log
-        self.configuration = configuration
-        self.directory = directory
+        loop = host.loop
+        log = host.log
+        events = host.events
+        disk = host.disk
+        reader = host.reader
+        server = parts.server
+        deliveries = parts.deliveries
+        background = parts.background
+        history = parts.history
+        configuration = parts.configuration
+        directory = parts.directory
     }
 
     /// Runs on the loop, and the caller goes on where it was.
@@ -45,6 +53,19 @@ package final class RelayHandle: @unchecked Sendable {
         return await withUnsafeContinuation { continuation in
             loop.post { _ in continuation.resume(returning: work()) }
         }
+    }
+
+    func onLoopAsync<Result: Sendable>(_ work: @escaping @Sendable (NodeHost) async -> Result) async -> Result {
+        let host = host
+        return await withUnsafeContinuation { continuation in
+            loop.spawn { _ in continuation.resume(returning: await work(host)) }
+        }
+    }
+
+    /// A line of the log, and an event for whoever follows them.
+    func tell(_ event: StaticString, _ level: LogWriter.Level = .info, _ fields: [LogWriter.Field] = []) {
+        log.log(event, level, fields)
+        events.add(event, fields)
     }
 
     // MARK: Questions
@@ -101,32 +122,29 @@ package final class RelayHandle: @unchecked Sendable {
 
     package func command(_ command: Command) async -> CommandAnswer {
         guard directory.writeFailure == nil else { return .tryAgain }
-        let host = host
-        return await withUnsafeContinuation { continuation in
-            loop.spawn { _ in continuation.resume(returning: await host.command(command)) }
-        }
+        return await onLoopAsync { await $0.command(command) }
     }
 
-    package func enableUpstream(_ name: String, _ isEnabled: Bool) async {
-        await onLoop { [host] in host.feed(.enableUpstream(name, isEnabled)) }
-    }
-
-    /// Takes over what may change at run time; throws, and keeps the old, when a certificate can't be used.
+    /// Takes over what may change at run time; throws, and keeps the old, when a certificate or secret can't be used.
     package func reload(_ new: Configuration) async throws {
         let context = try serverContext(new.smtp)
-        let replica = directory.replica
+        let secrets = try clusterSecrets(new)
+        let node = new.nodeConfiguration(in: directory)
         await onLoop { [host, server] in
             server.reload(new.smtp, tls: context)
-            host.feed(.reconfigured(new.nodeConfiguration(replica: replica, seed: randomBits())))
+            if let secrets { host.peers?.replaceSecrets(secrets) }
+            host.draining.timeout = new.delivery.drainTimeout
+            host.feed(.reconfigured(node))
+            host.feed(.describe("configuration", Array(new.digest.utf8)))
         }
         refusedReload.withLock { $0 = nil }
-        log.log("reloaded")
+        tell("reloaded")
     }
 
     /// A new configuration or secret can't be used: the old one stays in force, and `status` says so until a reload succeeds.
     package func reloadRefused(_ reason: String) {
         refusedReload.withLock { $0 = reason }
-        log.log("reload-refused", .error, [.init("reason", reason)])
+        tell("reload-refused", .error, [.init("reason", reason)])
     }
 }
 

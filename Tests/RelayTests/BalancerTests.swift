@@ -96,6 +96,27 @@ struct BalancerTests {
         #expect(refusals.first?.contains("client=127.0.0.1 stage=proxy code=421") == true)
     }
 
+    @Test("half a header is waited for, but not for ever")
+    func halfHeader() async throws {
+        let log = try await run { loop, address, _, _ in
+            let client = try await TestClient(address, on: loop)
+            client.connection.write(Array("PROXY TCP4 203.0.113.5".utf8))
+            #expect(try await client.reply().hasPrefix("421 4.3.5 "))
+        }
+        #expect(log.filter { $0.contains(" stage=proxy ") }.count == 1)
+    }
+
+    @Test("a reload changes who the balancers are, without a restart")
+    func reload() async throws {
+        _ = try await run { loop, address, runner, _ in
+            var configuration = runner.handle.configuration
+            configuration.smtp.listeners[0].proxyProtocol = []
+            try await runner.handle.reload(configuration)
+            let client = try await TestClient(address, on: loop)
+            #expect(try await client.reply().hasPrefix("220 "))
+        }
+    }
+
     @Test("whoever is not listed may not name another: its header is an unknown command")
     func unlisted() async throws {
         _ = try await run(balancers: "127.0.0.9/32") { loop, address, _, _ in

@@ -108,7 +108,7 @@ final class SMTPSession {
     /// that: so a node that stops loses nobody's mail, and one that was started again gets its share of the clients.
     private var ending: Reply? {
         if let expiry { return expiry }
-        return session.messages >= server.settings.maximumMessagesPerSession ? .tooManyMessages : nil
+        return session.messages >= session.policy.maximumMessagesPerSession ? .tooManyMessages : nil
     }
 
     /// The reasons that do not lie in the session itself, which counts its messages at MAIL too: it may not be looked at

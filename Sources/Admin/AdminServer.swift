@@ -26,7 +26,7 @@ package struct AdminServer: Sendable {
             }
             if let listen = configuration.health.listen {
                 let tcp = try HTTPListener.tcp(listen, name: "health.listen")
-                health = try HTTPServer(tcp, AdminAPI(source, scope: .health))
+                health = try HTTPServer(tcp, HealthAPI(source))
             } else {
                 health = nil
             }

@@ -2,7 +2,7 @@ internal import CMicroHTTPD
 internal import Glibc
 internal import Synchronization
 
-/// One listening socket of the admin API, served by libmicrohttpd.
+/// One listening socket of the admin API or of health checks, served by libmicrohttpd.
 ///
 /// The daemon has a thread of its own that only moves bytes: for each whole request it suspends the connection, a task asks
 /// the node (which lives on its loop), and resuming the connection brings the daemon back for the response. So neither a
@@ -13,7 +13,7 @@ package final class HTTPServer: Sendable {
     private static let limits = baton_http_limits(connections: 256, idle_seconds: 30, connection_memory: 32 << 10)
 
     private let listener: HTTPListener
-    private let api: AdminAPI
+    private let api: any HTTPAnswering
     private let state = Mutex(State())
 
     private struct State {
@@ -28,7 +28,7 @@ package final class HTTPServer: Sendable {
     package var port: UInt16 { listener.port }
 
     /// Takes over the listener and serves until `stop`.
-    package init(_ listener: HTTPListener, _ api: AdminAPI) throws(AdminError) {
+    package init(_ listener: HTTPListener, _ api: any HTTPAnswering) throws(AdminError) {
         self.listener = listener
         self.api = api
         // The daemon keeps this object alive until `stop` has ended its thread.

@@ -10,7 +10,8 @@ package struct Hello: Hashable, Sendable {
 
     package var cluster: String
     package var from: ReplicaID
-    /// Whom the sender means to speak to; the disk is nil until it has met it.
+    /// Whom the sender means to speak to. The disk is nil until it has met it; the name is empty too when all that it knows
+    /// is an address.
     package var toNode: String
     package var toDisk: DiskID?
     package var incarnation: UInt64
@@ -22,11 +23,14 @@ package struct Hello: Hashable, Sendable {
     package var formats: ClosedRange<UInt32>
     /// By the sender's wall clock, to warn about clocks that are far apart.
     package var wall: WallTime
+    /// Why the sender will not speak to the receiver, in words for the receiver's log; empty when it will. At most
+    /// `maximumText` bytes of it travel.
+    package var refusal: String
 
     package init(
         cluster: String, from: ReplicaID, toNode: String, toDisk: DiskID?, incarnation: UInt64,
         previousIncarnation: UInt64, address: String, protocols: ClosedRange<UInt32>, formats: ClosedRange<UInt32>,
-        wall: WallTime
+        wall: WallTime, refusal: String = ""
     ) {
         self.cluster = cluster
         self.from = from
@@ -38,6 +42,7 @@ package struct Hello: Hashable, Sendable {
         self.protocols = protocols
         self.formats = formats
         self.wall = wall
+        self.refusal = refusal
     }
 
     /// The newest protocol that both ends understand; nil when there is none.
@@ -58,6 +63,7 @@ package struct Hello: Hashable, Sendable {
             writer.write(number)
         }
         writer.write(wall.milliseconds)
+        writer.writeString(refusal.utf8.prefix(Hello.maximumText))
     }
 
     init(from reader: inout ByteReader) throws(MalformedBytes) {
@@ -72,6 +78,7 @@ package struct Hello: Hashable, Sendable {
         protocols = try reader.readRange()
         formats = try reader.readRange()
         wall = WallTime(milliseconds: try reader.read())
+        refusal = try reader.readShortText()
     }
 }
 
@@ -124,7 +131,7 @@ package struct Acquaintances: Sendable {
     package mutating func greet(_ hello: Hello, live: some Collection<ReplicaID>) throws(Refusal) {
         guard hello.cluster == cluster else { throw .otherCluster(hello.cluster) }
         guard hello.from != me else { throw .ourselves }
-        guard hello.toNode == me.node, hello.toDisk ?? me.disk == me.disk else { throw .notHere }
+        guard hello.toNode.isEmpty || hello.toNode == me.node, hello.toDisk ?? me.disk == me.disk else { throw .notHere }
         guard hello.sharedProtocol(with: protocols) != nil else { throw .noSharedProtocol(hello.protocols) }
         if hello.from.node == me.node { throw .nameTaken(by: me) }
         if let other = live.first(where: { $0.node == hello.from.node && $0.disk != hello.from.disk }) {

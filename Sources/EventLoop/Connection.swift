@@ -42,7 +42,7 @@ package final class Connection {
     /// Why it is closed; nil while it is open.
     package private(set) var closedBecause: ConnectionError?
     /// Nothing can be sent any more; what the peer sent before can still be read.
-    private(set) var writeFailure: ConnectionError?
+    package private(set) var writeFailure: ConnectionError?
 
     private var turn: UInt64 = 0
     private var bytesThisTurn = 0

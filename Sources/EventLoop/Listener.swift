@@ -161,6 +161,11 @@ package final class Listener {
             switch errno {
             case EAGAIN: readable = false
             case EMFILE, ENFILE, ENOBUFS, ENOMEM: pauseAccepting()
+            case EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP:
+                // It listens no more, and never will again: whoever accepts is told.
+                let error = SystemError("accept")
+                close()
+                closedBecause = .system(error)
             default: continue  // the peer was gone already (ECONNABORTED and its kin, accept(2)), or EINTR
             }
         }

@@ -19,14 +19,14 @@ extension Connection {
         try await shakeHands(stream, deadline: deadline)
     }
 
-    private func prepareForTLS(deadline: Instant) async throws(ConnectionError) {
+    func prepareForTLS(deadline: Instant) async throws(ConnectionError) {
         precondition(stream == nil, "TLS within TLS")
         input.consumeAll()
         try await flush(until: .empty, deadline: deadline)
     }
 
     /// After a handshake that failed neither side knows what the other reads: the connection is closed.
-    private func shakeHands(_ stream: TLSStream, deadline: Instant) async throws(ConnectionError) {
+    func shakeHands(_ stream: TLSStream, deadline: Instant) async throws(ConnectionError) {
         handOver(to: stream)
         do throws(ConnectionError) {
             while true {

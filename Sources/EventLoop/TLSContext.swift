@@ -77,7 +77,7 @@ package enum TLSVerification: Hashable, Sendable {
     case full
 }
 
-private func makeContext(_ method: OpaquePointer?) throws(TLSConfigurationError) -> OpaquePointer {
+func makeContext(_ method: OpaquePointer?) throws(TLSConfigurationError) -> OpaquePointer {
     guard let pointer = SSL_CTX_new(method), baton_context_prepare(pointer) == 1 else {
         throw TLSConfigurationError(description: "OpenSSL: \(takeTLSErrors())")
     }

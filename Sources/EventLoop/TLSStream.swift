@@ -18,6 +18,8 @@ final class TLSStream {
     private(set) var info: TLSInfo?
     /// A read came to need a write (a key update).
     private(set) var readWaitsForRoom = false
+    /// OpenSSL's number for why the last call failed, or 0.
+    private(set) var failureReason: Int32 = 0
 
     private init(_ context: OpaquePointer, descriptor: Int32) throws(ConnectionError) {
         ERR_clear_error()
@@ -49,6 +51,22 @@ final class TLSStream {
         guard set == 1 else { throw .tls("\(name) cannot be verified: \(takeTLSErrors())") }
         SSL_set_verify(ssl, SSL_VERIFY_PEER, nil)
     }
+
+    convenience init(
+        preshared: PresharedTLSContext, as role: PresharedTLSRole, descriptor: Int32
+    ) throws(ConnectionError) {
+        switch role {
+        case .client:
+            try self.init(preshared.client, descriptor: descriptor)
+            SSL_set_connect_state(ssl)
+        case .server:
+            try self.init(preshared.server, descriptor: descriptor)
+            SSL_set_accept_state(ssl)
+        }
+    }
+
+    /// Whether both ends have shown that they know the same key.
+    var usedPresharedKey: Bool { SSL_session_reused(ssl) == 1 }
 
     deinit {
         SSL_free(ssl)
@@ -120,6 +138,7 @@ final class TLSStream {
 
     /// Why the last call failed: the socket, the certificate, or what OpenSSL says.
     private func failure(_ otherwise: String) -> ConnectionError {
+        failureReason = ERR_GET_REASON(ERR_peek_error())
         if wire.pointee.error != 0 {
             ERR_clear_error()
             return .reset(wire.pointee.error)

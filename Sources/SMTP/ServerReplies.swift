@@ -41,7 +41,7 @@ extension Reply {
 
     static let tooManyErrors = Reply(421, 4, 7, 0, "Too many errors; closing")
     static let tooManyIdleCommands = Reply(421, 4, 7, 0, "Too many commands without a message; closing")
-    static let tooManyMessages = Reply(421, 4, 5, 3, "Enough messages for one session; connect again")
+    package static let tooManyMessages = Reply(421, 4, 5, 3, "Enough messages for one session; connect again")
     static let speaksHTTP = Reply(421, 4, 7, 0, "This is an SMTP server, not HTTP; closing")
     static let bareLineFeed = Reply(
         500, 5, 5, 2, "A bare LF does not end a command; end lines with CRLF; closing")

@@ -18,6 +18,8 @@ final class SMTPSession {
     private enum End: Error { case closed }
 
     private let connection: Connection
+    /// The peer, or whom a balancer named.
+    private let client: SocketAddress
     private unowned let server: SMTPServer
     private let born = Clock.instant()
     private var session: ServerSession
@@ -27,8 +29,12 @@ final class SMTPSession {
     /// The present command, for the log.
     private var stage: StaticString = "command"
 
-    init(_ connection: Connection, _ server: SMTPServer, _ mode: Configuration.Listener.TLSMode) {
+    init(
+        _ connection: Connection, from client: SocketAddress, _ server: SMTPServer,
+        _ mode: Configuration.Listener.TLSMode
+    ) {
         self.connection = connection
+        self.client = client
         self.server = server
         let settings = server.settings
         let policy = ServerPolicy(
@@ -36,8 +42,8 @@ final class SMTPSession {
             maximumRecipients: settings.maximumRecipients,
             maximumMessagesPerSession: settings.maximumMessagesPerSession,
             offersStartTLS: mode != .off && server.tls != nil, requiresTLS: mode == .required,
-            mayRelay: server.mayRelay(connection.peer.address))
-        session = ServerSession(policy: policy, client: ClientInfo(address: connection.peer.host))
+            mayRelay: server.mayRelay(client.address))
+        session = ServerSession(policy: policy, client: ClientInfo(address: client.host))
     }
 
     func run() async {
@@ -67,7 +73,8 @@ final class SMTPSession {
             stage = connection.input.withUnreadBytes { SMTPSession.stage(of: $0, from: range.lowerBound) }
             let action = connection.input.withUnreadBytes { bytes in
                 session.receive(
-                    line: UnsafeRawBufferPointer(rebasing: bytes[range]), mailRefusal: server.host.admission())
+                    line: UnsafeRawBufferPointer(rebasing: bytes[range]), mailRefusal: expiry ?? server.host.admission()
+                )
             }
             connection.input.consume(next)
             try await perform(action)
@@ -84,12 +91,7 @@ final class SMTPSession {
     }
 
     private func readCommand() async throws {
-        if session.isIdle {
-            if server.isDraining { try close(.shuttingDown) }
-            if Clock.instant() - born > server.settings.maximumSessionAge {
-                try close(Reply(421, 4, 3, 2, "This session is old enough; connect again"))
-            }
-        }
+        if session.isIdle, let ending { try close(ending) }
         let timeout = Clock.instant() + SMTPSession.commandTimeout
         let deadline = session.isIdle ? min(timeout, born + server.settings.maximumSessionAge) : timeout
         isWaitingForCommand = true
@@ -98,8 +100,22 @@ final class SMTPSession {
             guard try await connection.readMore(deadline: deadline) else { throw .closed }
         } catch {
             guard error == .timedOut else { throw error }
-            try close(.silent)
+            try close(session.isIdle ? ending ?? .silent : .silent)
         }
+    }
+
+    /// Why no other transaction begins in this session. A session that is idle hears it at once, one in a transaction after
+    /// that: so a node that stops loses nobody's mail, and one that was started again gets its share of the clients.
+    private var ending: Reply? {
+        if let expiry { return expiry }
+        return session.messages >= session.policy.maximumMessagesPerSession ? .tooManyMessages : nil
+    }
+
+    /// The reasons that do not lie in the session itself, which counts its messages at MAIL too: it may not be looked at
+    /// while it handles a command.
+    private var expiry: Reply? {
+        if server.isDraining { return .shuttingDown }
+        return Clock.instant() - born >= server.settings.maximumSessionAge ? .oldEnough : nil
     }
 
     private func perform(_ action: ServerSession.Action) async throws {
@@ -156,7 +172,7 @@ final class SMTPSession {
     }
 
     private func note(_ reply: Reply, _ stage: StaticString) {
-        server.noteRefusal(client: connection.peer.host, stage: stage, reply)
+        server.noteRefusal(client: client.host, stage: stage, reply)
     }
 
     // MARK: Messages
@@ -234,7 +250,7 @@ final class SMTPSession {
         var submission = Submission(
             id: id, envelope: server.addressed(envelope), prefix: prefix, content: content, size: summary.size,
             hasEightBit: summary.hasEightBit, messageIDField: summary.messageID,
-            clientAddress: connection.peer.description)
+            clientAddress: client.description)
         submission.helo = session.hello?.name ?? []
         if let tls = connection.tls { submission.tls = tls.protocolVersion }
         switch await server.host.submit(submission) {
@@ -258,6 +274,7 @@ extension SMTPServer {
 }
 
 extension Reply {
+    fileprivate static let oldEnough = Reply(421, 4, 3, 2, "This session is old enough; connect again")
     fileprivate static let silent = Reply(421, 4, 4, 2, "Nothing came for too long; closing")
     fileprivate static let messageLost = Reply(
         451, 4, 3, 0, "The message was lost on its way to the disk; send it again")

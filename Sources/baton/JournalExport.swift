@@ -39,7 +39,7 @@ private func exportJournals(_ arguments: Arguments) async throws -> Int32 {
     var damage: [String] = []
     var open: Set<MessageID> = []
     for file in files {
-        node.recover(journal: file.journal, promise: nil)
+        node.recover(journal: file.journal, promise: nil, isMarkedDamaged: false, at: now)
         let result = try scanJournal(
             file.journal, length: file.length, afterDamage: .resynchronize,
             read: { offset, count in try file.read(at: offset, count: count) },
@@ -51,7 +51,8 @@ private func exportJournals(_ arguments: Arguments) async throws -> Int32 {
                 }
                 node.recover(frame: frame, of: file.journal)
             })
-        node.recovered(journal: file.journal, scan: result)
+        // What a start would do to the file is left undone.
+        _ = node.recovered(journal: file.journal, scan: result)
         for gap in result.gaps { damage.append("\(file.path): \(gap)") }
     }
     let byJournal = Dictionary(files.map { ($0.journal, $0) }, uniquingKeysWith: { first, _ in first })
@@ -120,7 +121,8 @@ private final class ReadOnlyJournal {
     }
 }
 
-/// Oldest first; a file that was set aside comes before its successor, which holds what was saved from it.
+/// Oldest first; a file that was set aside comes before its successor, which holds what was saved from it. What was only
+/// cut off a journal that is still there is no file of its own: the journal's other copies have it.
 private func journalFiles(_ directory: String) throws(CommandFailure) -> [ReadOnlyJournal] {
     guard let stream = opendir(directory) else {
         throw CommandFailure("\(directory): \(String(cString: strerror(errno))); --data names the data directory")
@@ -136,6 +138,8 @@ private func journalFiles(_ directory: String) throws(CommandFailure) -> [ReadOn
         }
         found.append((id, name))
     }
+    let whole = Set(found.filter { $0.1.hasSuffix(".journal") }.map(\.0))
+    found.removeAll { $0.1.hasSuffix(".damaged") && whole.contains($0.0) }
     var files: [ReadOnlyJournal] = []
     for (id, name) in found.sorted(by: { $0.0 < $1.0 }) {
         files.append(try ReadOnlyJournal(JournalID(id), "\(directory)/\(name)"))

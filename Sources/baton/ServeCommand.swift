@@ -40,8 +40,10 @@ private func serve(_ arguments: Arguments) async throws -> Int32 {
         return configurationError
     }
     let runner: NodeRunner
+    var options = NodeRunner.Options()
+    options.version = BatonVersion.current
     do {
-        runner = try NodeRunner(configuration)
+        runner = try NodeRunner(configuration, options: options)
     } catch let error as TLSConfigurationError {
         throw CommandFailure("\(path): smtp.certificateFile: \(error)", code: configurationError)
     } catch let error as DataDirectoryError where error.isConfiguration {

@@ -60,11 +60,14 @@ package final class History: Sendable {
     /// A message's life as this node's disk knows it; nil when no file names it. Blocks: for a thread that may.
     func trace(_ id: MessageID) -> Trace? {
         var builder = TraceBuilder(id, node: directory.replica.node)
+        var kept: Set<JournalID> = []
         for name in files().sorted() {
             guard let ulid = ULID(text: name.dropLast(8)) else { continue }
+            kept.insert(JournalID(ulid))
             read(JournalID(ulid), directory.historyPath + "/" + name, into: &builder)
         }
-        for journal in (try? directory.journals()) ?? [] {
+        // One whose history is kept may be there still, for a moment.
+        for journal in (try? directory.journals()) ?? [] where !kept.contains(journal) {
             read(journal, directory.journalPath(journal), into: &builder)
         }
         return builder.finish()

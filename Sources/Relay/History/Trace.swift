@@ -33,6 +33,8 @@ struct TraceBuilder {
     let id: MessageID
     private let node: String
     private var journal: JournalID?
+    /// Who wrote the frames that are read now: the copies of a journal tell the same story on all nodes.
+    private var writer: String
     private var accept: AcceptRecord?
     private var events: [Trace.Event] = []
     /// Attempts without an outcome so far: their recipients.
@@ -45,20 +47,27 @@ struct TraceBuilder {
     init(_ id: MessageID, node: String) {
         self.id = id
         self.node = node
+        writer = node
     }
 
     var isFound: Bool { accept != nil }
 
-    mutating func begin(_ journal: JournalID) { self.journal = journal }
+    mutating func begin(_ journal: JournalID) {
+        self.journal = journal
+        writer = node
+    }
 
     mutating func add(_ frame: ScannedFrame) {
         switch frame.record {
+        case .open(let record): writer = record.origin.node
         case .accept(let record) where record.id == id: accepted(record, frame)
         case .attempt(let record) where record.message == id: attempted(record)
         case .outcome(let record):
             if record.message == id { ended(record) }
             if let notice = record.notice, notice.id == id { accepted(notice, frame) }
-        case .takeover(let record): takenOver(record, frame.header.epoch)
+        case .takeover(let record):
+            writer = record.owner.node
+            takenOver(record, frame.header.epoch)
         case .hold(let command) where command.message == id: commanded("held", command)
         case .release(let command) where command.message == id: commanded("released", command)
         case .cancel(let command) where command.message == id:
@@ -156,7 +165,7 @@ struct TraceBuilder {
     }
 
     private mutating func note(_ time: WallTime, _ what: String, _ mark: Trace.Event.Mark? = nil) {
-        events.append(Trace.Event(time: time, node: node, what: what, mark: mark))
+        events.append(Trace.Event(time: time, node: writer, what: what, mark: mark))
     }
 
     private func name(_ recipient: UInt32) -> String {

@@ -16,8 +16,8 @@ struct BookedMessage {
         /// The client waits, or died, or the process did: it may have been taken or not.
         case unknown
         case queued
-        /// In that process.
-        case refused(process: Int)
+        /// It may have been taken all the same, if its journal changed hands meanwhile.
+        case refused
         /// Caused by an outcome frame.
         case notice(of: MessageID)
     }
@@ -36,9 +36,10 @@ struct BookedMessage {
         var deliveries: [Delivery] = []
         /// An upstream said 5xx about it, or about the message.
         var isRefused = false
-        /// From durable frames.
+        /// From committed frames.
         var final: Final?
         var isHeld = false
+        var tries: UInt32 = 0
     }
 
     let id: MessageID
@@ -50,9 +51,17 @@ struct BookedMessage {
     var submitted: Instant
     var answer = Answer.unknown
     var recipients: [Recipient]
-    /// The journals with a durable accept of it, and the wall time in it.
+    /// The journals with a committed accept of it, and the wall time and epoch of the first.
     var journals: [JournalID] = []
     var accepted: WallTime?
+    var acceptEpoch: UInt64 = 0
+    /// The newest frame that speaks of it, and whether that is committed.
+    var newest: FrameKey?
+    var isNewestCommitted = true
+    /// Its committed attempts.
+    var attempts: [AttemptKey] = []
+    /// A node said of it that it may have been delivered already.
+    var wasListed = false
     /// Bits of one of its frames were flipped: it may be lost or repeated.
     var isDamaged = false
     /// A person released it: what was uncertain may be sent again.
@@ -84,31 +93,31 @@ struct BookedMessage {
     func index(of address: [UInt8]) -> Int? { recipients.firstIndex { $0.address == address } }
 }
 
-/// Everything that clients, upstreams and the disk's frames say, kept apart from the node.
+/// Names a frame: of one epoch, one owner writes each place of a journal once.
+struct FrameKey: Hashable {
+    var journal: JournalID
+    var epoch: UInt64
+    var offset: UInt64
+}
+
+/// Everything that clients, upstreams and committed frames say, kept apart from the nodes.
 struct Books {
-    /// A frame that was appended and is not yet on the disk.
-    struct Undurable {
-        var offset: UInt64
-        var end: UInt64
-        var record: Record
+    struct Attempt {
+        var recipients: [[UInt8]]
+        /// Those without a committed outcome of it.
+        var pending: [[UInt8]]
+        var epoch: UInt64
     }
 
     private(set) var order: [MessageID] = []
     var messages: [MessageID: BookedMessage] = [:]
-    /// By journal, in order.
-    var undurable: [JournalID: [Undurable]] = [:]
-    /// Where each frame of a message lies, for the bits that flip.
+    /// Where each committed frame of a message lies, for the bits that flip in a journal that has no other copy.
     var places: [JournalID: [(offset: UInt64, end: UInt64, messages: [MessageID])]] = [:]
-    /// Journals in which bits were flipped.
-    private(set) var damagedJournals: Set<JournalID> = []
-    /// Up to where each journal's frames were taken into the books.
-    var applied: [JournalID: UInt64] = [:]
-    /// Durable attempts, with their recipients.
-    var attempts: [AttemptKey: [[UInt8]]] = [:]
-    /// Those among them that have no durable outcome, or one that is `unanswered`.
+    var attempts: [AttemptKey: Attempt] = [:]
+    /// Those that have no committed outcome.
     var open: Set<AttemptKey> = []
     var unanswered: Set<AttemptKey> = []
-    /// Open when the process ended.
+    /// Open when their journal changed hands.
     var orphaned: Set<AttemptKey> = []
     /// Which recipients an accept's indices mean, by its journal.
     var indices: [JournalID: [MessageID: [[UInt8]]]] = [:]
@@ -121,40 +130,46 @@ struct Books {
         order.append(message.id)
     }
 
-    /// A frame about it is appended and not yet on the disk.
-    func isOnItsWay(_ message: MessageID) -> Bool {
-        undurable.values.contains { $0.contains { $0.record.messages.contains(message) } }
-    }
-
     func recipients(of message: MessageID, in journal: JournalID) -> [[UInt8]] {
         indices[journal]?[message] ?? messages[message]?.recipients.map(\.address) ?? []
     }
 
-    /// Whether this transaction may have been taken without the node's knowledge.
+    /// Whether this transaction may have been taken without any node's knowledge.
     func isUncertain(_ attempt: AttemptKey) -> Bool { orphaned.contains(attempt) || unanswered.contains(attempt) }
 
     /// The frame at this place is broken: what it says of its messages can't be relied upon.
     mutating func damage(_ journal: JournalID, at offset: Int) -> [MessageID] {
         let hit = places[journal]?.filter { Int($0.offset) <= offset && offset < Int($0.end) }.flatMap(\.messages) ?? []
         for id in hit { messages[id]?.isDamaged = true }
-        damagedJournals.insert(journal)
         return hit
+    }
+
+    /// A frame that speaks of these messages was written.
+    mutating func written(_ key: FrameKey, about ids: [MessageID]) {
+        for id in ids {
+            messages[id]?.newest = key
+            messages[id]?.isNewestCommitted = false
+        }
     }
 }
 
-// Frames that have become durable.
+// Frames that are committed, in their order.
 extension Books {
-    mutating func apply(_ record: Record, in journal: JournalID, offset: UInt64, end: UInt64) {
-        applied[journal] = end
-        places[journal, default: []].append((offset, end, record.messages))
+    mutating func apply(_ record: Record, _ frame: FrameKey, end: UInt64) {
+        let journal = frame.journal
+        for id in record.messages where messages[id]?.newest == frame { messages[id]?.isNewestCommitted = true }
+        places[journal, default: []].append((frame.offset, end, record.messages))
         switch record {
-        case .accept(let accept): applyAccept(accept, in: journal)
+        case .accept(let accept): applyAccept(accept, frame)
         case .attempt(let attempt):
             let key = AttemptKey(journal: journal, message: attempt.message, number: attempt.number)
             let all = recipients(of: attempt.message, in: journal)
-            attempts[key] = attempt.recipients.compactMap { Int($0) < all.count ? all[Int($0)] : nil }
+            let named = attempt.recipients.compactMap { Int($0) < all.count ? all[Int($0)] : nil }
+            attempts[key] = Attempt(recipients: named, pending: named, epoch: frame.epoch)
+            messages[attempt.message]?.attempts.append(key)
             open.insert(key)
-        case .outcome(let outcome): applyOutcome(outcome, in: journal)
+        case .outcome(let outcome): applyOutcome(outcome, frame)
+        case .takeover: orphaned.formUnion(open.filter { $0.journal == journal })
         case .cancel(let command):
             each(command, in: journal) { if $0.final == nil { $0.final = .cancelled } }
         case .hold(let command): each(command, in: journal) { $0.isHeld = true }
@@ -163,7 +178,8 @@ extension Books {
         }
     }
 
-    private mutating func applyAccept(_ accept: AcceptRecord, in journal: JournalID) {
+    private mutating func applyAccept(_ accept: AcceptRecord, _ frame: FrameKey) {
+        let journal = frame.journal
         indices[journal, default: [:]][accept.id] = accept.recipients
         if case .pieces(_, let pieces) = accept.content {
             for piece in pieces {
@@ -173,13 +189,20 @@ extension Books {
             }
         }
         if messages[accept.id]?.journals.contains(journal) == false { messages[accept.id]?.journals.append(journal) }
-        if messages[accept.id]?.accepted == nil { messages[accept.id]?.accepted = accept.time }
+        if messages[accept.id]?.accepted == nil {
+            messages[accept.id]?.accepted = accept.time
+            messages[accept.id]?.acceptEpoch = frame.epoch
+        }
     }
 
-    private mutating func applyOutcome(_ outcome: OutcomeRecord, in journal: JournalID) {
+    private mutating func applyOutcome(_ outcome: OutcomeRecord, _ frame: FrameKey) {
+        let journal = frame.journal
         let key = AttemptKey(journal: journal, message: outcome.message, number: outcome.attempt)
-        open.remove(key)
         let all = recipients(of: outcome.message, in: journal)
+        // Of several recipients a late outcome may name one.
+        let named = Set(outcome.results.compactMap { Int($0.recipient) < all.count ? all[Int($0.recipient)] : nil })
+        attempts[key]?.pending.removeAll { named.contains($0) }
+        if attempts[key]?.pending.isEmpty ?? true { open.remove(key) }
         for result in outcome.results where Int(result.recipient) < all.count {
             guard let index = messages[outcome.message]?.index(of: all[Int(result.recipient)]) else { continue }
             var final: BookedMessage.Final?
@@ -191,9 +214,10 @@ extension Books {
             case .deferred, .notSent: break
             }
             messages[outcome.message]?.recipients[index].isHeld = result.isHeld
+            messages[outcome.message]?.recipients[index].tries = result.tries
             if let final { messages[outcome.message]?.recipients[index].final = final }
         }
-        if let notice = outcome.notice { applyAccept(notice, in: journal) }
+        if let notice = outcome.notice { applyAccept(notice, frame) }
     }
 
     private mutating func each(

@@ -7,33 +7,42 @@ import SMTP
 extension Simulation {
     func scheduleFaults() {
         // Who drifts through days needs few of these.
-        repeatedly(every: .minutes(10)) { $0.feed(.diskSpace(free: $0.diskFree, total: $0.plan.diskTotal)) }
+        repeatedly(every: min(.minutes(10), plan.duration / 2 + .seconds(5))) { simulation in
+            for machine in simulation.live { simulation.tellSpace(machine) }
+        }
         if plan.faults.contains(.kill) || plan.faults.contains(.powerLoss) {
-            occasionally(plan.crashEvery) { $0.crashSomehow() }
+            occasionally(plan.crashEvery) { $0.withSomeone { $0.crashSomehow($1) } }
         }
         if plan.faults.contains(.wallJump) { occasionally(plan.duration / 3) { $0.jump() } }
-        if plan.faults.contains(.diskFull) { occasionally(plan.duration / 2) { $0.fillDisk() } }
-        if plan.faults.contains(.drain) { occasionally(plan.duration / 2) { $0.drain() } }
+        if plan.faults.contains(.diskFull) { occasionally(plan.duration / 2) { $0.withSomeone { $0.fillDisk($1) } } }
+        if plan.faults.contains(.drain) { occasionally(plan.duration / 2) { $0.withSomeone { $0.drain($1) } } }
         if plan.faults.contains(.command) {
             occasionally(max(.seconds(1), plan.duration / (2 * plan.messages + 1))) { $0.commandSomething() }
         }
         if plan.faults.contains(.toggleUpstream) { occasionally(plan.duration / 4) { $0.toggleUpstream() } }
         if plan.faults.contains(.reconfigure) { occasionally(plan.duration / 2) { $0.reconfigure() } }
+        if plan.nodes > 1 { scheduleClusterFaults() }
         let possible = SimulatedUpstream.moodFaults + [.reducedCapabilities]
         if !plan.faults.isDisjoint(with: possible) {
             for index in upstreams.indices { occasionally(plan.moodEvery) { $0.changeMood(index) } }
         }
     }
 
+    /// Some machine whose process runs, if any does.
+    private func withSomeone(_ body: (Simulation, Machine) -> Void) {
+        let candidates = live
+        if !candidates.isEmpty { body(self, random.pick(candidates)) }
+    }
+
     private func repeatedly(every interval: Duration, _ body: @escaping (Simulation) -> Void) {
         scheduler.after(interval) { [unowned self] in
-            if node != nil { body(self) }
+            body(self)
             repeatedly(every: interval, body)
         }
     }
 
     /// At random times with this mean distance, until everything is healed.
-    private func occasionally(_ mean: Duration, _ body: @escaping (Simulation) -> Void) {
+    func occasionally(_ mean: Duration, _ body: @escaping (Simulation) -> Void) {
         scheduler.after(random.duration(mean / 10...(mean * 2))) { [unowned self] in
             guard !isHealed else { return }
             body(self)
@@ -69,40 +78,44 @@ extension Simulation {
             .seconds(1)...(.seconds(60)), .minutes(1)...(.hours(3)), .days(1)...(.days(40)), .days(365)...(.days(3650)),
         ]
         let size = random.duration(random.pick(sizes))
-        jumpWall(by: random.chance(0.5) ? size : .zero - size)
+        jumpWall(of: random.pick(machines), by: random.chance(0.5) ? size : .zero - size)
     }
 
-    func jumpWall(by step: Duration) {
+    func jumpWall(of machine: Machine, by step: Duration) {
         count(.wallJump)
-        say("the wall clock jumps by \(step)")
-        wallOffset += step
-        if abs(step.inSeconds) > 60 { lastStep = scheduler.now }
+        say("the wall clock of \(machine.name) jumps by \(step)")
+        machine.wallOffset += step
+        hasStepped = true
+        if abs(step.inSeconds) > 60 { machine.lastStep = scheduler.now }
     }
 
-    private func fillDisk() {
+    private func fillDisk(_ machine: Machine) {
         count(.diskFull)
-        disk.isFull = true
-        say("the disk is full")
-        feed(.diskSpace(free: diskFree, total: plan.diskTotal))
-        scheduler.after(random.duration(acrossOrdersOf: .seconds(1)...(.hours(1)))) { [unowned self] in emptyDisk() }
+        machine.disk.isFull = true
+        machine.disk.hasReserve = machines.count == 1 || random.chance(0.5)
+        say("the disk of \(machine.name) is full")
+        tellSpace(machine)
+        let disk = machine.disk
+        scheduler.after(random.duration(acrossOrdersOf: .seconds(1)...plan.longestFull)) { [unowned self] in
+            emptyDisk(machine, disk)
+        }
     }
 
-    private func emptyDisk() {
+    func emptyDisk(_ machine: Machine, _ disk: SimulatedDisk) {
         guard disk.isFull else { return }
         disk.isFull = false
-        say("the disk has space again")
-        feed(.diskSpace(free: diskFree, total: plan.diskTotal))
+        say("the disk of \(machine.name) has space again")
+        if machine.disk === disk {
+            tellSpace(machine)
+            scheduleDisk(machine)
+        }
     }
 
-    private func drain() {
-        guard node != nil, !isDraining else { return }
-        count(.drain)
-        isDraining = true
-        feed(.drain)
-        let owner = process
-        // The longest wait for an upstream, and a slow disk.
-        scheduler.after(.minutes(45)) { [unowned self] in
-            if process == owner, node != nil { fail("a drain does not end") }
+    private func tellSpace(_ machine: Machine) {
+        let process = machine.process
+        machine.whenLive { [unowned self] in
+            guard machine.process == process, machine.isUp else { return }
+            feed(machine, .diskSpace(free: diskFree(machine), total: plan.diskTotal))
         }
     }
 
@@ -115,40 +128,54 @@ extension Simulation {
     }
 
     private func toggleUpstream() {
-        guard node != nil else { return }
+        guard let machine = live.first else { return }
         count(.toggleUpstream)
-        let index = random.number(0...upstreams.count - 1)
-        upstreams[index].isSwitchedOff.toggle()
-        feed(.enableUpstream(upstreams[index].name, !upstreams[index].isSwitchedOff))
+        let upstream = random.pick(upstreams)
+        let key = "upstream/\(upstream.name)/off"
+        write(record: key, random.chance(0.6) ? Array("somebody".utf8) : nil, at: random.chance(0.5) ? machine : random.pick(live))
     }
 
     private func reconfigure() {
         count(.reconfigure)
-        configuration.retry = random.pick([[.seconds(30), .minutes(5)], [.minutes(1), .minutes(10), .hours(1)]])
-        if random.chance(0.5) { configuration.delayWarning = .minutes(Int64(random.number(2...120))) }
-        feed(.reconfigured(configuration))
+        let retry = random.pick(plan.otherRetries)
+        let warning = random.chance(0.5) ? Duration.minutes(Int64(random.number(2...120))) : nil
+        for machine in machines {
+            machine.configuration.retry = retry
+            if let warning { machine.configuration.delayWarning = warning }
+            reconfigure(machine)
+        }
+    }
+
+    private func reconfigure(_ machine: Machine) {
+        let process = machine.process
+        machine.whenLive { [unowned self] in
+            guard machine.process == process, machine.isUp else { return }
+            feed(machine, .reconfigured(machine.configuration))
+        }
     }
 
     /// No more faults: everything that is queued can go.
     func heal() {
         isHealed = true
         say("everything is healed")
+        network.heal()
         for index in upstreams.indices {
             setMood(index, .healthy)
             upstreams[index].offer(SimulatedUpstream.whole)
-            if upstreams[index].isSwitchedOff {
-                upstreams[index].isSwitchedOff = false
-                feed(.enableUpstream(upstreams[index].name, true))
-            }
         }
-        emptyDisk()
-        if configuration.softBounce {
+        for machine in machines {
+            machine.slowestSync = .milliseconds(10)
+            if machine.isPaused { resume(machine) }
+            for disk in [machine.disk, machine.shelved].compactMap({ $0 }) { emptyDisk(machine, disk) }
             // Dead recipients would be tried for their whole lifetime, which a wall clock that went back makes years.
-            configuration.softBounce = false
-            feed(.reconfigured(configuration))
+            if machine.configuration.softBounce {
+                machine.configuration.softBounce = false
+                reconfigure(machine)
+            }
+            if machine.node == nil { boot(machine) }
+            step(machine)
         }
-        if node == nil { boot() }
-        step()
+        scheduler.after(.seconds(1)) { [unowned self] in clearRecords() }
     }
 }
 

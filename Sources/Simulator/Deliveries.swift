@@ -1,3 +1,5 @@
+import Cluster
+import Journal
 import Node
 import Primitives
 import SMTP
@@ -27,35 +29,107 @@ extension Simulation {
                 fail("\(name) for \(recipient), who is finished")
             }
         }
-        for other in links.values.sorted(by: { $0.id.number < $1.id.number }) {
+        for other in links.values where other.machine === link.machine {
             for running in other.transactions.values where running.message == transaction.message {
                 let both = running.request.recipients.contains { transaction.request.recipients.contains($0) }
-                if both { fail("\(name) while another is under way for the same recipient") }
+                if both, !isOrphaned(running, other) {
+                    fail("\(name) while another is under way for the same recipient")
+                }
             }
+        }
+        checkBegins(transaction, link.machine)
+    }
+
+    /// Its attempt was made under an epoch that is over, and what becomes of it is a late outcome.
+    private func isOrphaned(_ transaction: Transaction, _ link: Link) -> Bool {
+        let journal = transaction.content.journal
+        return link.machine.node?.owner(of: journal)?.epoch != link.epochs[transaction.request.id]
+    }
+
+    /// What speaks against beginning it now: that it is known to be delivered, or may yet become known.
+    private func checkBegins(_ transaction: Transaction, _ machine: Machine) {
+        let journal = transaction.content.journal
+        guard let message = books.messages[transaction.message], !message.isDamaged,
+            let epoch = machine.node?.owner(of: journal)?.epoch
+        else { return }
+        for address in transaction.request.recipients.map(\.bytes) {
+            let name = "\(message.id) to \(text(address))"
+            let number = books.recipients(of: message.id, in: journal).firstIndex(of: address) ?? 0
+            let place = LatePlace(journal: journal, message: message.id, recipient: UInt32(number))
+            if let late = machine.lateOutcomes[place], late.epoch < epoch, machine.begun[message.id] != epoch {
+                fail("I7: \(name) is sent again, and its outcome came too late, but it came")
+            }
+            for key in message.attempts where key.journal == journal && books.open.contains(key) {
+                guard let attempt = books.attempts[key], attempt.pending.contains(address), attempt.epoch < epoch else {
+                    continue
+                }
+                checkReleased(key, attempt, epoch, machine, name)
+            }
+        }
+        machine.begun[message.id] = epoch
+    }
+
+    /// An attempt of a released epoch is left alone while its process lives, for ten minutes.
+    private func checkReleased(
+        _ key: AttemptKey, _ attempt: Books.Attempt, _ epoch: UInt64, _ machine: Machine, _ name: String
+    ) {
+        let item = JournalEpoch(key.journal, attempt.epoch)
+        guard machine.heardReleases.contains(item), let release = releases[item],
+            chronicles[key.journal]?.owners.keys.contains(where: { $0 > attempt.epoch && $0 < epoch }) == false,
+            machines[release.machine].process == release.process, machines[release.machine].isUp,
+            scheduler.now - release.at < .minutes(9), !plan.faults.contains(.forgedDeath)
+        else { return }
+        fail("I7: \(name), attempt \(key.number) of a released epoch, is sent again at once")
+    }
+
+    /// The final dot is written: its attempt has to be committed, the lease to hold, and nothing may speak against it.
+    func checkDot(_ transaction: Transaction, _ link: Link) {
+        let machine = link.machine
+        let now = machine.now(scheduler.now)
+        let key = AttemptKey(
+            journal: transaction.content.journal, message: transaction.message, number: transaction.attempt)
+        guard let attempt = books.attempts[key] else {
+            return fail("I7: the dot of \(transaction.message), attempt \(key.number), before the attempt is committed")
+        }
+        if !plan.mayBreakLeases {
+            guard let owner = machine.node?.owner(of: key.journal), owner.epoch == attempt.epoch else {
+                return fail("I6: the dot of \(transaction.message) by \(machine.name), who does not own \(key.journal.short)")
+            }
+            if !owner.holdsLease(for: .zero, at: now.instant) {
+                fail("I6: the dot of \(transaction.message) by \(machine.name), whose lease is over")
+            }
+        }
+        guard let message = books.messages[transaction.message] else { return }
+        if message.journals.isEmpty { fail("\(message.id) is sent before its accept is committed") }
+        for recipient in transaction.request.recipients where !attempt.recipients.contains(recipient.bytes) {
+            fail("the dot of \(transaction.message) for \(recipient), whom attempt \(key.number) does not name")
+        }
+        if message.answer == .refused, attempt.epoch == message.acceptEpoch, message.journals.first == key.journal {
+            fail("\(message.id) was refused and is delivered by the same owner")
+        }
+        let isListed = machine.node?.message(message.id, at: now)?.isUncertain == true
+        if isListed { books.messages[message.id]?.wasListed = true }
+        for recipient in message.recipients
+        where transaction.request.recipients.contains(where: { $0.bytes == recipient.address }) && !message.isDamaged {
+            checkDot(key, message, recipient, isListed: isListed)
         }
     }
 
-    /// The final dot is written: its attempt has to be on the disk, and nothing may speak against it.
-    func checkDot(_ transaction: Transaction, _ link: Link) {
-        let key = AttemptKey(
-            journal: transaction.content.journal, message: transaction.message, number: transaction.attempt)
-        guard let recipients = books.attempts[key] else {
-            return fail("the dot of \(transaction.message), attempt \(key.number), before the attempt is durable")
-        }
-        guard let message = books.messages[transaction.message] else { return }
-        if !message.isPromised, message.journals.isEmpty { fail("\(message.id) is sent before its accept is durable") }
-        for recipient in transaction.request.recipients where !recipients.contains(recipient.bytes) {
-            fail("the dot of \(transaction.message) for \(recipient), whom attempt \(key.number) does not name")
-        }
-        for recipient in message.recipients
-        where transaction.request.recipients.contains(where: { $0.bytes == recipient.address }) && !message.isDamaged {
-            let name = "\(message.id) to \(String(decoding: recipient.address, as: UTF8.self))"
+    private func checkDot(
+        _ key: AttemptKey, _ message: BookedMessage, _ recipient: BookedMessage.Recipient, isListed: Bool
+    ) {
+        let name = "\(message.id) to \(text(recipient.address))"
+        // A newer epoch, which this owner may not know of yet, may say so only if leases break.
+        if !plan.mayBreakLeases {
             if recipient.final == .cancelled { fail("the dot of \(name) after it was cancelled") }
             if recipient.isHeld { fail("the dot of \(name), which is held") }
-            if !recipient.deliveries.isEmpty, node?.message(message.id, at: now)?.isUncertain != true {
-                fail("\(name) is sent again and was not listed as uncertain")
-            }
         }
+        if !recipient.deliveries.isEmpty, !isListed { fail("I7: \(name) is sent again and was not listed as uncertain") }
+        let isUncertain = message.attempts.contains { other in
+            other != key && books.isUncertain(other) && (books.open.contains(other) || books.unanswered.contains(other))
+                && books.attempts[other]?.recipients.contains(recipient.address) == true
+        }
+        if isUncertain, !isListed { fail("I7: \(name) has an attempt of unknown fate and is not listed as uncertain") }
     }
 
     /// An upstream has taken a message.
@@ -80,53 +154,59 @@ extension Simulation {
             totals.deliveries += 1
             onDelivery?(id, address, name)
             checkRepetition(id, index)
-            if case .refused(let then) = message.answer, then == process {
-                fail("\(id) was refused and is delivered by the same process")
-            }
         }
     }
 
-    /// A message delivered twice had a committed attempt whose outcome was missing at a start, or was unanswered.
+    /// A message delivered twice had a committed attempt whose outcome was missing when its journal changed hands, or was
+    /// unanswered.
     private func checkRepetition(_ id: MessageID, _ index: Int) {
         guard let message = books.messages[id] else { return }
         let recipient = message.recipients[index]
         guard recipient.deliveries.count > 1 else { return }
         totals.duplicates += 1
         if message.isDamaged { return }
-        let name = "\(id) to \(String(decoding: recipient.address, as: UTF8.self))"
-        let certain = recipient.deliveries.filter { !books.isUncertain($0.attempt) && !isOrphan($0.attempt) }
-        if certain.count > 1 { fail("\(name) is delivered twice, and no attempt was uncertain") }
-        if configuration.uncertain == .hold, !message.wasReleased {
-            fail("\(name) is delivered twice in spite of 'hold'")
+        let name = "\(id) to \(text(recipient.address))"
+        let certain = recipient.deliveries.filter { !books.isUncertain($0.attempt) }
+        if certain.count > 1 { fail("I7: \(name) is delivered twice, and no attempt was uncertain") }
+        if !message.wasListed { fail("I7: \(name) is delivered twice and was never listed as uncertain") }
+        if plan.configuration.uncertain == .hold, !message.wasReleased {
+            fail("I7: \(name) is delivered twice in spite of 'hold'")
         }
     }
 
-    /// While no process runs, every open attempt will be an orphan at the next start.
-    private func isOrphan(_ attempt: AttemptKey) -> Bool { node == nil && books.open.contains(attempt) }
+    // MARK: Takeovers
 
-    /// At the end of a run: nobody was forgotten.
-    func finish() {
-        guard violation == nil else { return }
+    /// What is reclaimed keeps its id, its age, how often it was tried, and what became of each recipient.
+    func checkTakeover(_ journal: JournalID, _ epoch: UInt64, _ machine: Machine) {
+        guard let chronicle = chronicles[journal], !chronicle.isDamaged, !chronicle.isRetired,
+            machine.node?.owner(of: journal)?.epoch == epoch
+        else { return }
         for id in books.order {
-            guard let message = books.messages[id], message.isPromised, !message.isDamaged else { continue }
-            for recipient in message.recipients {
-                let name = "\(id) to \(String(decoding: recipient.address, as: UTF8.self))"
-                switch recipient.final {
-                case .delivered where recipient.deliveries.isEmpty:
-                    fail("\(name) is lost: 'delivered', and nobody has it")
-                case .cancelled where !message.cancelAsked: fail("\(name) was cancelled, and nobody asked for it")
-                case nil: fail("\(name) is neither finished nor queued")
-                default: break
-                }
+            guard let message = books.messages[id], message.journals.last == journal, !message.isFinished,
+                !message.isDamaged, message.isNewestCommitted
+            else { continue }
+            totals.reclaimed += 1
+            guard let status = machine.node?.message(id, at: machine.now(scheduler.now)) else {
+                return fail("I5: \(machine.name) takes \(journal.short) over and does not know \(id)")
+            }
+            if status.accepted != message.accepted { fail("\(id) is reclaimed with another age") }
+            if Int(status.attempts) < message.attempts.filter({ $0.journal == journal }).count {
+                fail("\(id) is reclaimed with \(status.attempts) attempts of \(message.attempts.count)")
+            }
+            for (recipient, known) in zip(message.recipients, status.recipients) {
+                checkReclaimed(recipient, known, "\(id) to \(text(recipient.address))")
             }
         }
-        guard violation == nil, let status = node?.status(at: now) else { return }
-        if status.queue.messages > 0 {
-            let oldest = status.queue.oldest.map { "\($0.id.short), \($0.state)" } ?? "none"
-            fail("\(status.queue.messages) messages in the queue, which has to be empty, the oldest \(oldest)")
+    }
+
+    private func checkReclaimed(
+        _ recipient: BookedMessage.Recipient, _ known: MessageStatus.RecipientStatus, _ name: String
+    ) {
+        if let final = recipient.final {
+            if known.state != final.rawValue { fail("\(name) was \(final) and is reclaimed as \(known.state)") }
+        } else if known.tries < Int(recipient.tries) || known.tries > Int(recipient.tries) + 1 {
+            fail("\(name) is reclaimed with \(known.tries) tries in place of \(recipient.tries)")
         }
-        let journals = disk.journals.count
-        if journals > 3 { fail("\(journals) journals are left, though everything is finished") }
     }
 }
 

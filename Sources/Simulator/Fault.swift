@@ -12,6 +12,23 @@ package enum Fault: String, Hashable, Sendable, CaseIterable {
     case flippedBits = "flipped bits"
     case wallJump = "wall clock jump"
     case drain
+    // Several nodes.
+    case pause
+    case isolation = "a node cut off"
+    case oneWayCut = "one-way cuts"
+    case partialCut = "partial cuts"
+    case slowNetwork = "stragglers"
+    case lossyNetwork = "lost messages"
+    case repeatingNetwork = "repeated messages"
+    case disorder = "messages out of order"
+    case resetConnections = "reset connections"
+    case wipedDisk = "wiped disk"
+    case formerDisk = "the former disk back"
+    case drainByRecord = "drained by a record"
+    case rollingRestart = "rolling restart"
+    case wholeOutage = "all nodes killed at once"
+    /// Never by chance: a negative test.
+    case forgedDeath = "forged death"
     // The upstreams, before MAIL.
     case refuseConnect = "refused connect"
     case hangConnect = "hanging connect"
@@ -50,10 +67,15 @@ package enum Fault: String, Hashable, Sendable, CaseIterable {
 /// What a run, or many, amounted to.
 package struct Totals: Sendable {
     package var seeds = 0
+    /// Things that happened, and events that nodes handled.
+    package var turns = 0
     package var steps = 0
     package var simulated = Duration.zero
     package var faults: [Fault: Int] = [:]
+    /// Messages that clients had, and how often they handed one in.
+    package var letters = 0
     package var submitted = 0
+    package var unanswered = 0
     package var accepted = 0
     package var refused = 0
     package var deliveries = 0
@@ -65,13 +87,25 @@ package struct Totals: Sendable {
     package var commands = 0
     package var starts = 0
     package var takeovers = 0
+    package var reclaimed = 0
+    package var lateOutcomes = 0
+    package var records = 0
     package var retired = 0
+    /// Instants at which two nodes held one lease: none but in negative tests.
+    package var doubleLeases = 0
 
     package init() {}
 
     package mutating func add(_ other: Totals) {
         seeds += other.seeds
+        turns += other.turns
         steps += other.steps
+        letters += other.letters
+        unanswered += other.unanswered
+        reclaimed += other.reclaimed
+        lateOutcomes += other.lateOutcomes
+        records += other.records
+        doubleLeases += other.doubleLeases
         simulated += other.simulated
         faults.merge(other.faults, uniquingKeysWith: +)
         submitted += other.submitted
@@ -91,13 +125,15 @@ package struct Totals: Sendable {
 
     /// Several lines for people.
     package var report: String {
-        let days = simulated.inSeconds / 86400
+        let hours = simulated.inSeconds / 3600
         var lines = [
-            "\(seeds) seeds, \(steps) steps, \((days * 10).rounded() / 10) days simulated",
-            "messages: \(submitted) submitted, \(accepted) answered 250, \(refused) refused",
+            "\(seeds) seeds, \(steps) events, \((hours * 10).rounded() / 10) hours simulated",
+            "clients: \(letters) messages handed in \(submitted) times, \(accepted) answered 250, \(refused) refused, "
+                + "\(unanswered) connections broke",
             "outcomes: \(deliveries) deliveries (\(duplicates) of them repeated), \(bounces) bounces, "
-                + "\(warnings) delay warnings, \(expired) expired",
-            "node: \(starts) starts, \(takeovers) takeovers, \(retired) journals retired, \(commands) commands answered",
+                + "\(warnings) delay warnings, \(expired) expired, \(lateOutcomes) came late and were used",
+            "nodes: \(starts) starts, \(takeovers) takeovers with \(reclaimed) messages, \(retired) copies retired, "
+                + "\(commands) commands answered, \(records) records written",
             "faults:",
         ]
         for fault in Fault.allCases {

@@ -1,110 +1,131 @@
+import Cluster
 import Journal
 import Node
 import Primitives
 
-/// The node's process: its starts, from what the disk holds, and its ends.
+/// A node's process: its starts, from what the disk holds, and its ends.
 extension Simulation {
     /// Recovers a new node from the disk and starts it.
-    func boot() {
-        process += 1
+    func boot(_ machine: Machine) {
+        guard machine.node == nil, violation == nil else { return }
+        machine.forget()
+        machine.process += 1
+        machine.incarnation += 1
+        machine.hasPower = true
         totals.starts += 1
-        inbox.removeAll()
-        isDiskScheduled = false
-        isDraining = false
-        nextTick = nil
-        lastStep = nil
-        for index in upstreams.indices { upstreams[index].isSwitchedOff = false }
-        configuration.seed = random.next()
-        say("the process starts (number \(process)), journals: \(disk.journals.map(\.short).joined(separator: ", "))")
-        node = Node(configuration: configuration, at: now)
-        for journal in disk.journals { recover(journal) }
-        for (key, _) in books.attempts where books.open.contains(key) { books.orphaned.insert(key) }
+        machine.configuration.seed = random.next()
+        machine.configuration.replica = machine.replica
+        machine.configuration.incarnation = machine.incarnation
+        let now = machine.now(scheduler.now)
+        say("\(machine.name) starts (process \(machine.process)), journals: \(machine.disk.journals.map(\.short))")
+        machine.node = Node(configuration: machine.configuration, at: now)
+        do {
+            try machine.node?.recover(records: machine.disk.records)
+        } catch {
+            return fail("\(machine.name): the records can't be read: \(error)")
+        }
+        machine.node?.recover(acquainted: machine.disk.acquainted.sorted())
+        for (_, tombstone) in machine.disk.tombstones.sorted(by: { $0.key < $1.key }) {
+            machine.node?.recover(tombstone: tombstone)
+        }
+        for journal in machine.disk.journals { recover(journal, machine, now) }
+        diskChanged(machine)
         var effects: [NodeEffect] = []
-        node?.start(at: now, into: &effects)
-        feed(.diskSpace(free: diskFree, total: plan.diskTotal))
-        perform(effects)
-        checkNothingForgotten()
-        step()
+        machine.node?.start(at: now, into: &effects)
+        feed(machine, .describe("address", Array("\(machine.name).example:2526".utf8)))
+        feed(machine, .diskSpace(free: diskFree(machine), total: plan.diskTotal))
+        observe(machine)
+        perform(effects, machine)
+        for other in machines where other !== machine { connectSoon(machine, other) }
+        step(machine)
     }
 
-    private func recover(_ journal: JournalID) {
-        node?.recover(journal: journal, promise: disk.promises[journal])
-        let known = books.applied[journal] ?? 0
+    func bootSoon(_ machine: Machine, within longest: Duration) {
+        let process = machine.process
+        scheduler.after(random.duration(acrossOrdersOf: min(.milliseconds(5), longest)...longest)) { [unowned self] in
+            if machine.process == process { boot(machine) }
+        }
+    }
+
+    private func recover(_ journal: JournalID, _ machine: Machine, _ now: Now) {
+        let disk = machine.disk
+        let isMarked = disk.files[journal]?.isMarkedDamaged ?? false
+        machine.node?.recover(
+            journal: journal, promise: disk.promises[journal], isMarkedDamaged: isMarked, at: now)
         do {
             let result = try scanJournal(
                 journal, length: disk.length(journal), afterDamage: .resynchronize,
                 read: { offset, count in disk.read(journal, at: offset, count: count) },
-                frame: { frame in
-                    node?.recover(frame: frame, of: journal)
-                    // What survived without having been acknowledged counts from now on.
-                    if frame.offset >= known {
-                        books.apply(frame.record, in: journal, offset: frame.offset, end: frame.end)
-                    }
-                })
-            let damage = result.damage.map { ($0.at, $0.description, result.framesAfterDamage) }
-            if let damage { say("  \(journal.short): \(damage.1)\(damage.2 ? ", frames follow" : "")") }
-            // Frames behind a hole of unsynced sectors are read too, and were never acknowledged.
-            let committed = committedEnd[journal] ?? 0
-            if result.end < committed, !books.damagedJournals.contains(journal) {
-                fail("journal \(journal.short) was durable up to \(committed), and the scan ends at \(result.end)")
+                frame: { machine.node?.recover(frame: $0, of: journal) })
+            if let damage = result.damage {
+                say("  \(journal.short): \(damage)\(result.framesAfterDamage ? ", frames follow" : "")")
             }
-            node?.recovered(journal: journal, scan: result)
+            let committed = chronicles[journal]?.end ?? 0
+            if machines.count == 1, result.end < committed, chronicles[journal]?.isDamaged == false {
+                fail("journal \(journal.short) was committed up to \(committed), and the scan ends at \(result.end)")
+            }
+            if let repair = machine.node?.recovered(journal: journal, scan: result) { carryOut(repair, journal, disk) }
         } catch {
             fail("the scan of \(journal.short) threw \(error)")
         }
     }
 
-    /// Everyone who was promised something finds it in the node's index.
-    private func checkNothingForgotten() {
-        guard violation == nil, node != nil else { return }
-        for id in books.unfinished where books.messages[id]?.isDamaged == false {
-            if node?.message(id, at: now) == nil {
-                return fail("message \(id) is unfinished and unknown after a start")
-            }
+    private func carryOut(_ repair: Repair, _ journal: JournalID, _ disk: SimulatedDisk) {
+        disk.files[journal]?.isDamagedUnseen = false
+        switch repair {
+        case .none: break
+        case .leave: break
+        case .cut(let end, let isMarked):
+            say("  \(journal.short) is cut to \(end)\(isMarked ? " and marked" : "")")
+            if isMarked { disk.files[journal]?.isMarkedDamaged = true }
+            disk.cut(journal, to: end)
         }
+        disk.changed.insert(journal)
     }
 
     /// The process is gone at once, with everything in its memory.
-    func die(losing loss: SimulatedDisk.Loss) {
-        guard node != nil else { return }
-        node = nil
-        inbox.removeAll()
-        submissions.removeAll()
-        commands.removeAll()
-        streamDurable.removeAll()
-        books.undurable.removeAll()
-        disk.processDied(losing: loss, &random)
-        for id in links.keys.sorted(by: { $0.number < $1.number }) { cutByDeath(id) }
-        links.removeAll()
-        if hits(.flippedBits, 0.3) { flipBits() }
-        let rest = random.duration(acrossOrdersOf: .milliseconds(10)...(.minutes(2)))
-        scheduler.after(rest) { [unowned self] in
-            if node == nil { boot() }
-        }
+    func die(_ machine: Machine, losing loss: SimulatedDisk.Loss, restarts: Bool = true) {
+        guard machine.node != nil else { return }
+        let waiting = machine.submissions.sorted { $0.key.number < $1.key.number }.map(\.value.letter)
+        machine.forget()
+        machine.hasPower = loss == .nothing
+        machine.disk.processDied(losing: loss, &random)
+        for id in links.keys.filter({ $0.machine == machine.index }).sorted() { cutByDeath(id) }
+        endConnections(of: machine)
+        if machines.count == 1, hits(.flippedBits, 0.3) { flipOnlyCopy(machine) }
+        if machines.count > 1, hits(.flippedBits, 0.3) { flipSomeCopies(machine) }
+        diskChanged(machine)
+        for letter in waiting { connectionBroke(letter) }
+        if restarts { bootSoon(machine, within: isHealed ? .milliseconds(500) : plan.longestRest) }
     }
 
-    private func flipBits() {
-        guard let (journal, offset) = disk.flipBits(&random) else { return }
+    /// Of a node alone: what its frames say can't be relied upon any more.
+    private func flipOnlyCopy(_ machine: Machine) {
+        guard !machine.disk.files.isEmpty else { return }
+        let journal = random.pick(machine.disk.files.keys.sorted())
+        guard let offset = machine.disk.flipBits(journal, &random) else { return }
         let hit = books.damage(journal, at: offset)
+        chronicles[journal]?.isDamaged = true
         say("bits flip in \(journal.short) at \(offset): frame of \(hit.map(\.short).joined(separator: ", "))")
     }
 
     /// One of the kinds of death that are on, if any.
-    func crashSomehow() {
-        guard node != nil, !isHealed else { return }
+    func crashSomehow(_ machine: Machine) {
+        guard machine.node != nil, !isHealed else { return }
         let kinds = [Fault.powerLoss, .kill].filter { plan.faults.contains($0) }
         guard !kinds.isEmpty else { return }
-        crash(random.pick(kinds))
+        crash(random.pick(kinds), machine)
     }
 
-    package func crash(_ kind: Fault) {
-        guard node != nil else { return }
+    func crash(_ kind: Fault, _ machine: Machine) {
+        guard machine.node != nil else { return }
         count(kind)
-        say("\(kind.rawValue)")
-        die(losing: kind == .powerLoss ? .unsynced : .nothing)
+        say("\(machine.name): \(kind.rawValue)")
+        die(machine, losing: kind == .powerLoss ? .unsynced : .nothing)
     }
 
-    var diskFree: ByteCount {
-        disk.isFull ? 0 : ByteCount(bytes: plan.diskTotal.bytes - min(plan.diskTotal.bytes, disk.used))
+    func diskFree(_ machine: Machine) -> ByteCount {
+        let used = machine.disk.used
+        return machine.disk.isFull ? 0 : ByteCount(bytes: plan.diskTotal.bytes - min(plan.diskTotal.bytes, used))
     }
 }

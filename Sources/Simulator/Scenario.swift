@@ -14,12 +14,13 @@ extension Simulation {
     }
 
     /// A run without clients and faults of its own.
-    package convenience init(scenario configuration: NodeConfiguration) {
-        self.init(
-            Plan(seed: configuration.seed, duration: .zero, messages: 0, configuration: configuration))
+    package convenience init(scenario configuration: NodeConfiguration, nodes: Int = 1) {
+        var plan = Plan(seed: configuration.seed, duration: .zero, messages: 0, configuration: configuration)
+        plan.nodes = nodes
+        self.init(plan)
         start()
         // Until mail is taken.
-        run(for: .seconds(1))
+        run(for: nodes == 1 ? .seconds(1) : .seconds(3))
     }
 
     package func run(for time: Duration) { run(until: scheduler.now + time) }
@@ -28,17 +29,19 @@ extension Simulation {
 
     /// A client hands in one message, small and inline; nil when it is not admitted.
     @discardableResult
-    package func send(from sender: String? = "s@example.com", to recipients: [String]) -> MessageID? {
+    package func send(from sender: String? = "s@example.com", to recipients: [String], at node: Int = 0) -> MessageID? {
         nextToken += 1
-        let id = submit(
-            token: nextToken, from: sender.map { Array($0.utf8) }, to: recipients.map { Array($0.utf8) }, size: 200)
-        step()
+        let letter = Letter(
+            token: nextToken, sender: sender.map { Array($0.utf8) }, recipients: recipients.map { Array($0.utf8) },
+            size: 200, isEightBit: random.chance(0.2), tries: 0)
+        let id = submit(letter, to: machines[node])
+        step(machines[node])
         return id
     }
 
     package func ask(_ verb: Command.Verb, _ id: MessageID) {
         give(Command(verb, id, by: "test"))
-        step()
+        for machine in machines { step(machine) }
     }
 
     /// The upstream is like this from now on: how likely each fault strikes at each opportunity.
@@ -47,11 +50,13 @@ extension Simulation {
         setMood(index, SimulatedUpstream.Mood(faults: faults))
     }
 
-    package func stepWall(by step: Duration) { jumpWall(by: step) }
+    package func stepWall(by step: Duration, at node: Int = 0) { jumpWall(of: machines[node], by: step) }
 
-    package func status() -> NodeStatus? { node?.status(at: now) }
+    package func status(of node: Int = 0) -> NodeStatus? {
+        machines[node].node?.status(at: machines[node].now(scheduler.now))
+    }
 
-    package func message(_ id: MessageID) -> MessageStatus? { node?.message(id, at: now) }
+    package func message(_ id: MessageID) -> MessageStatus? { status(of: id) }
 
     /// How often upstreams took it, whoever for.
     package func deliveries(of id: MessageID) -> Int {
@@ -62,4 +67,37 @@ extension Simulation {
 
     /// Answered 250 and not finished.
     package var backlog: Int { books.unfinished.count }
+
+    // MARK: Nodes
+
+    /// By name: `kill` or `power loss`; it is started again soon.
+    package func crash(_ kind: Fault, at node: Int = 0) { crash(kind, machines[node]) }
+
+    /// It stays down until `start`.
+    package func kill(_ node: Int) { die(machines[node], losing: .nothing, restarts: false) }
+
+    package func start(_ node: Int) { boot(machines[node]) }
+
+    package func pause(_ node: Int, for time: Duration) { pause(machines[node], for: time) }
+
+    package func drain(_ node: Int) {
+        drain(machines[node])
+        step(machines[node])
+    }
+
+    package func wipe(_ node: Int) { wipe(machines[node], keepsFormer: false) }
+
+    /// Nothing passes between these and the others, or everything again.
+    package func cutOff(_ nodes: Set<Int>) {
+        network.mend()
+        for a in machines.indices {
+            for b in machines.indices where nodes.contains(a) != nodes.contains(b) { network.isCut[a][b] = true }
+        }
+        for a in machines { for b in machines where network.isCut[b.index][a.index] { timeOut(a, b) } }
+    }
+
+    /// Which node owns the journal that holds this message.
+    package func owner(of id: MessageID) -> Int? {
+        books.messages[id]?.journals.last.flatMap { owner(of: $0)?.index }
+    }
 }

@@ -75,7 +75,7 @@ extension Simulation {
 
     private func command(_ line: [UInt8], _ link: Link) {
         let text = String(decoding: line, as: UTF8.self)
-        say("connection \(link.id.number) ⇒ \(text)")
+        say("\(link.name) ⇒ \(text)")
         let upstream = link.upstream
         if text == "QUIT" {
             reply(answer(221, 2, 0, 0, "bye"), link)

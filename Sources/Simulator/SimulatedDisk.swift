@@ -3,28 +3,32 @@ import Journal
 import Node
 import Primitives
 
-/// One node's disk: what a reader would see, what would survive a power loss, and the disk thread's queue.
+/// One disk of one machine: what a reader would see, what would survive a power loss, and the disk thread's queue.
 ///
-/// The thread takes all that was asked for, in order, as one round: each step that is not an append is durable before the
-/// next begins; appended bytes are durable when the round's sync ends. So a process that dies in a round leaves the effects of
+/// The thread takes all that was asked for, in order, as one round: each step that is no write is durable before the next
+/// begins; written bytes are durable when the round's sync ends. So a process that dies in a round leaves the effects of
 /// some first part of it; a machine that loses power moreover loses any subset of the sectors that were not synced.
 final class SimulatedDisk {
     enum Operation {
-        case storePromise(JournalID, Promise)
-        case create(JournalID)
-        case append(JournalID, offset: UInt64, [UInt8])
-        case cut(JournalID, to: UInt64)
-        case delete(JournalID)
+        case promise(JournalID, Promise, DiskMark)
+        case write(JournalID, offset: UInt64, [UInt8], DiskMark)
+        case cut(JournalID, to: UInt64, DiskMark)
+        case entomb(Tombstone, DiskMark)
+        case forgetTombstone(JournalID)
+        case whole(JournalID)
         case setAside(JournalID)
-        case read(Ticket, ContentReference, limit: Int)
+        case read(ReadRequest)
+        case scan(JournalID, number: UInt64, upTo: UInt64)
+        case content(Ticket, ContentReference, limit: Int)
+        case records([UInt8], version: UInt64)
+        case met(ReplicaID)
+    }
 
-        /// The journal that has to exist for it.
-        var file: JournalID? {
-            switch self {
-            case .append(let journal, _, _), .cut(let journal, _), .delete(let journal), .setAside(let journal): journal
-            case .storePromise, .create, .read: nil
-            }
-        }
+    /// One frame as it stands in a file.
+    struct Placed: Hashable {
+        var offset: UInt64
+        var end: UInt64
+        var epoch: UInt64
     }
 
     struct File {
@@ -33,32 +37,67 @@ final class SimulatedDisk {
         /// Everything below is on the disk.
         var synced = 0
         /// Zeroed ahead up to here.
-        var allocated = 0
+        var allocated = SimulatedDisk.chunk
+        /// The intact frames that follow each other from the start.
+        var frames: [Placed] = []
+        /// Start-up's mark: it found the copy damaged, and cut it.
+        var isMarkedDamaged = false
+        /// Damaged, and no process has started since that would mark it.
+        var isDamagedUnseen = false
+        /// How many frames the books have noted as held here, and how many agree with what is committed.
+        var noted = 0
+        var agreed = 0
+
+        var isWhole: Bool { !isMarkedDamaged && !isDamagedUnseen }
     }
 
-    private static let sector = 512
-    private static let chunk = 16 << 10
+    static let sector = 512
+    static let chunk = 16 << 10
 
-    private(set) var files: [JournalID: File] = [:]
-    private(set) var promises: [JournalID: Promise] = [:]
-    private(set) var setAside: [JournalID: File] = [:]
+    let id: DiskID
+    /// Of all disks of the run.
+    let number: Int
+    var files: [JournalID: File] = [:]
+    var promises: [JournalID: Promise] = [:]
+    var tombstones: [JournalID: Tombstone] = [:]
+    var acquainted: Set<ReplicaID> = []
+    var records: [UInt8]?
+    private(set) var setAside: Set<JournalID> = []
     private(set) var queue: [Operation] = []
     private(set) var round: [Operation]?
+    /// What waits for room: a full disk takes nothing that needs more of it.
+    private(set) var stalled: [Operation] = []
     var isFull = false
+    /// Whether a little reserve serves while it is full.
+    var hasReserve = true
     /// The first thing that was asked for and makes no sense.
     private(set) var misuse: String?
+    /// Whose copies have changed since this was last emptied.
+    var changed: Set<JournalID> = []
+    /// Ended lately without room.
+    private var ranFull = false
 
-    var journals: [JournalID] { files.keys.sorted() }
+    init(id: DiskID, number: Int) {
+        self.id = id
+        self.number = number
+    }
+
+    /// Every journal of which something is kept.
+    var journals: [JournalID] { Set(files.keys).union(promises.keys).sorted() }
     var used: UInt64 { files.values.reduce(0) { $0 + UInt64($1.allocated) } }
-    var isIdle: Bool { queue.isEmpty && round == nil }
+    var isIdle: Bool { queue.isEmpty && round == nil && stalled.isEmpty }
 
     func ask(_ operation: Operation) { queue.append(operation) }
 
-    func isDurable(_ journal: JournalID, upTo end: UInt64) -> Bool {
-        files[journal].map { UInt64($0.synced) >= end } ?? false
+    /// The last promise that was asked for or kept.
+    func promised(_ journal: JournalID) -> Promise? {
+        for operation in (queue + (round ?? [])).reversed() {
+            if case .promise(journal, let promise, _) = operation { return promise }
+        }
+        return promises[journal]
     }
 
-    /// The bytes of a message's content; nil when some of it is in no file.
+    /// The bytes of a message's content, written or on their way; nil when some of it is nowhere.
     func content(_ reference: ContentReference, limit: Int = .max) -> [UInt8]? {
         var bytes: [UInt8] = []
         for run in reference.runs {
@@ -71,12 +110,25 @@ final class SimulatedDisk {
                 bytes += frame[base..<base + Int(run.count)]
             } else if let file = files[reference.journal], end <= file.bytes.count {
                 bytes += file.bytes[start..<end]
+            } else if let queued = queued(reference.journal, start..<end) {
+                bytes += queued
             } else {
                 return nil
             }
             if bytes.count >= limit { return Array(bytes.prefix(limit)) }
         }
         return bytes
+    }
+
+    /// What the queue would write there: a read comes behind it.
+    private func queued(_ journal: JournalID, _ range: Range<Int>) -> [UInt8]? {
+        var view = files[journal]?.bytes ?? []
+        for operation in stalled + (round ?? []) + queue {
+            if case .write(journal, let offset, let bytes, _) = operation, Int(offset) <= view.count {
+                view.replaceSubrange(Int(offset)..., with: bytes)
+            }
+        }
+        return range.upperBound <= view.count ? Array(view[range]) : nil
     }
 
     /// Reads as the recovery does: zeros after the last byte that was written.
@@ -90,12 +142,18 @@ final class SimulatedDisk {
     func length(_ journal: JournalID) -> UInt64 {
         UInt64(files[journal].map { max($0.allocated, $0.bytes.count) } ?? 0)
     }
+
+    func misused(_ text: String) { misuse = misuse ?? text }
 }
 
 // Rounds.
 extension SimulatedDisk {
-    /// Takes all that is asked for. False: there is nothing.
+    /// Takes all that is asked for. False: there is nothing, or nothing that has room.
     func beginRound() -> Bool {
+        if !isFull || hasReserve, !stalled.isEmpty {
+            queue = stalled + queue
+            stalled = []
+        }
         guard round == nil, !queue.isEmpty else { return false }
         round = queue
         queue = []
@@ -107,71 +165,117 @@ extension SimulatedDisk {
         let operations = round ?? []
         round = nil
         var answers: [NodeEvent] = []
-        for operation in operations { perform(operation, &answers) }
+        var waiting = Set(stalled.compactMap(\.journal))
+        for operation in operations {
+            // Behind what waits for room, in the order of the journal.
+            if let journal = operation.journal, waiting.contains(journal) || lacksRoom(operation) {
+                if waiting.insert(journal).inserted { answers.append(.diskFull) }
+                stalled.append(operation)
+                continue
+            }
+            perform(operation, &answers)
+        }
+        if ranFull { answers.append(.diskFull) }
+        ranFull = false
         syncAll()
         return merged(answers)
     }
 
-    private func perform(_ operation: Operation, _ answers: inout [NodeEvent]) {
-        if let journal = operation.file, files[journal] == nil {
-            return misused("\(operation.name) on journal \(journal.short), which does not exist")
-        }
-        switch operation {
-        case .storePromise(let journal, let promise):
-            promises[journal] = promise
-            answers.append(.promiseStored(journal, epoch: promise.epoch))
-        case .create(let journal):
-            if isFull {
-                answers.append(.diskFull(journal))
-            } else if files[journal] != nil {
-                misused("journal \(journal.short) made twice")
-            } else {
-                files[journal] = File(allocated: SimulatedDisk.chunk)
-            }
-        case .append(let journal, let offset, let bytes):
-            if grow(journal, to: Int(offset) + bytes.count) { answers.append(.diskFull(journal)) }
-            write(journal, Int(offset), bytes)
-            answers.append(.durable(journal, upTo: offset + UInt64(bytes.count)))
-        case .cut(let journal, let end):
-            guard Int(end) <= files[journal]?.bytes.count ?? 0 else { return }
-            files[journal]?.bytes.removeSubrange(Int(end)...)
-            files[journal]?.synced = Int(end)
-        case .delete(let journal):
-            files[journal] = nil
-            promises[journal] = nil
-            answers.append(.journalDeleted(journal))
-        case .setAside(let journal):
-            setAside[journal] = files[journal]
-            files[journal] = nil
-            promises[journal] = nil
-        case .read(let ticket, let reference, let limit):
-            answers.append(.contentRead(ticket, content(reference, limit: limit)))
-        }
+    private func lacksRoom(_ operation: Operation) -> Bool {
+        guard isFull, !hasReserve, case .write(let journal, let offset, let bytes, _) = operation else { return false }
+        return Int(offset) + bytes.count > files[journal]?.allocated ?? 0
     }
 
-    /// True: there was no space to zero ahead; the reserve served.
-    private func grow(_ journal: JournalID, to end: Int) -> Bool {
-        guard let file = files[journal], end > file.allocated else { return false }
-        files[journal]?.allocated = (end / SimulatedDisk.chunk + 1) * SimulatedDisk.chunk
-        return isFull
+    private func perform(_ operation: Operation, _ answers: inout [NodeEvent]) {
+        if let journal = operation.journal { changed.insert(journal) }
+        switch operation {
+        case .promise(let journal, let promise, let mark):
+            promises[journal] = promise
+            answers.append(.cluster(.stored(journal, through: mark)))
+        case .write(let journal, let offset, let bytes, let mark):
+            write(journal, Int(offset), bytes)
+            answers.append(.cluster(.stored(journal, through: mark)))
+        case .cut(let journal, let end, let mark):
+            cut(journal, to: end)
+            answers.append(.cluster(.stored(journal, through: mark)))
+        case .entomb(let tombstone, let mark):
+            tombstones[tombstone.journal] = tombstone
+            files[tombstone.journal] = nil
+            promises[tombstone.journal] = nil
+            answers.append(.cluster(.stored(tombstone.journal, through: mark)))
+        case .forgetTombstone(let journal): tombstones[journal] = nil
+        case .whole(let journal): files[journal]?.isMarkedDamaged = false
+        case .setAside(let journal):
+            if files[journal] == nil { misused("\(journal.short) set aside, which does not exist") }
+            setAside.insert(journal)
+            files[journal] = nil
+            promises[journal] = nil
+        case .read(let request):
+            let bytes = files[request.journal]?.bytes ?? []
+            let start = min(Int(request.offset), bytes.count)
+            answers.append(.cluster(.read(request, Array(bytes[start..<min(start + request.count, bytes.count)]))))
+        case .scan(let journal, let number, let end): scan(journal, number, upTo: end, &answers)
+        case .content(let ticket, let reference, let limit):
+            answers.append(.contentRead(ticket, content(reference, limit: limit)))
+        case .records(let bytes, let version):
+            records = bytes
+            answers.append(.recordsStored(version: version))
+        case .met(let peer): acquainted.insert(peer)
+        }
     }
 
     private func write(_ journal: JournalID, _ offset: Int, _ bytes: [UInt8]) {
-        guard let end = files[journal]?.bytes.count else { return }
-        // A frame may end with zeros, which look like nothing written.
-        guard offset >= end, offset - end < 1 << 20 else {
-            return misused("append to \(journal.short) at \(offset), which ends at \(end)")
+        if files[journal] == nil, offset == 0 { files[journal] = File() }
+        guard let count = files[journal]?.bytes.count else {
+            return misused("\(journal.short) is written at \(offset), and has no beginning")
         }
-        files[journal]?.bytes.append(contentsOf: repeatElement(0, count: offset - end))
+        // A frame may end with zeros, which look like nothing written.
+        guard offset >= count, offset - count < 1 << 20 else {
+            return misused("\(journal.short) is written at \(offset), and ends at \(count)")
+        }
+        files[journal]?.bytes.append(contentsOf: repeatElement(0, count: offset - count))
         files[journal]?.bytes.append(contentsOf: bytes)
+        for frame in walkFrames(bytes, of: journal, at: UInt64(offset)) {
+            files[journal]?.frames.append(Placed(offset: frame.offset, end: frame.end, epoch: frame.epoch))
+        }
+        let end = offset + bytes.count
+        if end > files[journal]?.allocated ?? 0 {
+            files[journal]?.allocated = (end / SimulatedDisk.chunk + 1) * SimulatedDisk.chunk
+            ranFull = ranFull || isFull
+        }
     }
 
-    /// One answer for all appends of a journal that follow one another, as group commit gives.
+    func cut(_ journal: JournalID, to end: UInt64) {
+        guard let file = files[journal], Int(end) <= file.bytes.count else { return }
+        files[journal]?.bytes.removeSubrange(Int(end)...)
+        files[journal]?.synced = Int(end)
+        while let last = files[journal]?.frames.last, last.end > end { files[journal]?.frames.removeLast() }
+        let count = files[journal]?.frames.count ?? 0
+        files[journal]?.noted = min(file.noted, count)
+        files[journal]?.agreed = min(file.agreed, count)
+    }
+
+    private func scan(_ journal: JournalID, _ number: UInt64, upTo end: UInt64, _ answers: inout [NodeEvent]) {
+        var frames: [ScannedFrame] = []
+        _ = try? scanJournal(
+            journal, length: min(end, length(journal)), afterDamage: .stop,
+            read: { offset, count in read(journal, at: offset, count: count) }, frame: { frames.append($0) })
+        // In batches, as a long file comes.
+        let half = frames.count / 2
+        if half > 0 {
+            answers.append(.scanned(journal, scan: number, Array(frames[..<half]), isLast: false))
+        }
+        answers.append(.scanned(journal, scan: number, Array(frames[half...]), isLast: true))
+    }
+
+    /// One answer for all steps of a journal that follow one another, as group commit gives.
     private func merged(_ answers: [NodeEvent]) -> [NodeEvent] {
         var result: [NodeEvent] = []
         for answer in answers {
-            if case .durable(let journal, let end) = answer, case .durable(journal, _)? = result.last {
-                result[result.count - 1] = .durable(journal, upTo: end)
+            if case .cluster(.stored(let journal, let mark)) = answer,
+                case .cluster(.stored(journal, _))? = result.last
+            {
+                result[result.count - 1] = .cluster(.stored(journal, through: mark))
             } else {
                 result.append(answer)
             }
@@ -179,88 +283,47 @@ extension SimulatedDisk {
         return result
     }
 
-    private func misused(_ text: String) { misuse = misuse ?? text }
-}
-
-// Deaths.
-extension SimulatedDisk {
-    enum Loss { case nothing, unsynced }
-
-    /// The process is dead: a first part of its round reached the files, nothing of what was queued.
-    func processDied(losing loss: Loss, _ random: inout SeededRandom) {
-        let operations = round ?? []
-        round = nil
-        queue = []
-        var ignored: [NodeEvent] = []
-        let done = random.number(0...operations.count)
-        for operation in operations.prefix(done) where isEffective(operation) { perform(operation, &ignored) }
-        if done < operations.count, case .append(let journal, let offset, let bytes) = operations[done],
-            let end = files[journal]?.bytes.count, end <= Int(offset)
-        {
-            write(journal, Int(offset), Array(bytes.prefix(random.number(0...bytes.count))))
-        }
-        if loss == .unsynced {
-            for journal in journals { loseUnsynced(journal, &random) }
-        }
-        // Start-up syncs each file before it believes it.
-        syncAll()
-    }
-
-    private func syncAll() {
-        for journal in journals {
+    func syncAll() {
+        for journal in files.keys {
             let end = files[journal]?.bytes.count ?? 0
             files[journal]?.synced = end
         }
     }
 
-    private func isEffective(_ operation: Operation) -> Bool {
-        if case .read = operation { return false }
-        return true
+    /// The process is dead: what was asked for and not begun is forgotten. Returns the round that was under way.
+    func forgetQueue() -> [Operation] {
+        let operations = round ?? []
+        round = nil
+        queue = []
+        stalled = []
+        ranFull = false
+        return operations
     }
 
-    /// Any subset of the sectors that were not synced is lost; one of them may be torn in the middle.
-    private func loseUnsynced(_ journal: JournalID, _ random: inout SeededRandom) {
-        guard var file = files[journal], file.synced < file.bytes.count else { return }
-        let keep = random.pick([0.0, 1.0, 0.5, 0.9])
-        let torn = random.number(file.synced...file.bytes.count - 1) / SimulatedDisk.sector
-        var start = file.synced
-        while start < file.bytes.count {
-            let end = min((start / SimulatedDisk.sector + 1) * SimulatedDisk.sector, file.bytes.count)
-            let isTorn = start / SimulatedDisk.sector == torn && random.chance(0.5)
-            if isTorn {
-                let from = random.number(start...end)
-                for index in from..<end { file.bytes[index] = 0 }
-            } else if !random.chance(keep) {
-                for index in start..<end { file.bytes[index] = 0 }
-            }
-            start = end
-        }
-        while file.bytes.count > file.synced, file.bytes.last == 0 { file.bytes.removeLast() }
-        files[journal] = file
-    }
-
-    /// Flips some bits close together somewhere; says where.
-    func flipBits(_ random: inout SeededRandom) -> (JournalID, Int)? {
-        let candidates = journals.filter { (files[$0]?.bytes.count ?? 0) > 0 }
-        guard !candidates.isEmpty else { return nil }
-        let journal = random.pick(candidates)
-        guard let count = files[journal]?.bytes.count else { return nil }
-        let index = random.number(0...count - 1)
-        files[journal]?.bytes[index] ^= UInt8(random.number(1...255))
-        return (journal, index)
+    func performForDeath(_ operation: Operation) {
+        var ignored: [NodeEvent] = []
+        perform(operation, &ignored)
     }
 }
 
 extension SimulatedDisk.Operation {
-    var name: String {
+    /// The journal in whose order it stands.
+    var journal: JournalID? {
         switch self {
-        case .storePromise: "a promise"
-        case .create: "create"
-        case .append: "append"
-        case .cut: "cut"
-        case .delete: "delete"
-        case .setAside: "set aside"
-        case .read: "read"
+        case .promise(let journal, _, _), .write(let journal, _, _, _), .cut(let journal, _, _),
+            .forgetTombstone(let journal), .whole(let journal), .setAside(let journal), .scan(let journal, _, _):
+            journal
+        case .entomb(let tombstone, _): tombstone.journal
+        case .read(let request): request.journal
+        case .content(_, let reference, _): reference.journal
+        case .records, .met: nil
+        }
+    }
+
+    var isEffective: Bool {
+        switch self {
+        case .read, .scan, .content: false
+        default: true
         }
     }
 }

@@ -29,10 +29,9 @@ struct SimulatedUpstream {
     private(set) var hasLackedEightBit = false
     private(set) var hasLackedUTF8 = false
     private(set) var smallestLimit = UInt64.max
-    /// Connections as the node has them.
-    var connections: Set<ConnectionID> = []
-    var connectsSeen = 0
-    /// By a person.
+    /// Connections as the nodes have them.
+    var connections: Set<LinkID> = []
+    /// By a person, and a node alone knows it.
     var isSwitchedOff = false
 
     init(_ settings: Upstream) {

@@ -1,20 +1,21 @@
+import Cluster
 import Journal
-package import Node
+import Node
 package import Primitives
 import SMTP
 
-/// One node under a seeded scheduler: its disk, clients, upstreams, people and clocks are simulated, it itself is the one
-/// that is shipped.
+/// Nodes under a seeded scheduler: their disks, network, clients, upstreams, people and clocks are simulated, they
+/// themselves are the ones that are shipped.
 ///
-/// The loop takes the next thing that happens, hands its event to the node and carries out the effects in order. A crash may
+/// The loop takes the next thing that happens, hands its event to a node and carries out the effects in order. A crash may
 /// come between any two effects; a new `Node` is then recovered from what the simulated disk has left. After each step
-/// and at the end what everybody wrote into their books is compared with the promises of `protocol.md`, 'Invariants'.
+/// and at the end what everybody wrote into their books, and what every disk holds, is compared with the promises of
+/// `protocol.md`, 'Invariants'.
 ///
 /// A run has three parts: *chaos*, with faults; then everything is *healed* and the queue must empty, but for what is
 /// held; then what is held is released and must go too.
 package final class Simulation {
-    /// Far more than any plan needs: a run that reaches it goes round in circles.
-    static let stepLimit = 200_000
+    static let beginning = Instant(nanoseconds: 3_600_000_000_000)
 
     package let plan: Plan
     package internal(set) var totals = Totals()
@@ -25,36 +26,30 @@ package final class Simulation {
     /// Gets the timeline, a line at a time.
     package var trace: ((String) -> Void)?
 
-    package internal(set) var node: Node?
     package internal(set) var isHealed = false
-    package internal(set) var isDraining = false
     var random: SeededRandom
-    var scheduler = Scheduler(now: Instant(nanoseconds: 3_600_000_000_000))
-    /// The wall clock less the monotonic one.
-    var wallOffset = Duration.milliseconds(1_790_000_000_000)
-    /// When the wall clock last stepped by more than a minute under the living process.
-    var lastStep: Instant?
-    let disk = SimulatedDisk()
+    var scheduler = Scheduler(now: Simulation.beginning)
+    var machines: [Machine] = []
+    var network: SimulatedNetwork
+    /// All disks that a machine has, or may get back.
+    var disks: [ReplicaID: SimulatedDisk] = [:]
+    /// The numbers of those that are gone for ever.
+    var lostDisks: [ReplicaID: Int] = [:]
+    var nextDisk = 0
     var books = Books()
-    /// Up to where the node was told that each journal is durable.
-    var committedEnd: [JournalID: UInt64] = [:]
-    var lastEpoch: [JournalID: UInt64] = [:]
-    /// Processes so far: what was meant for an earlier one is lost.
-    var process = 0
-    var inbox: [NodeEvent] = []
-    /// What follows now was decided before a read, and so may be before a step of the clock.
-    var isAnsweringRead = false
-    var isDiskScheduled = false
-    var nextTick: Instant?
-    var ticksNow = 0
+    var chronicles: [JournalID: Chronicle] = [:]
+    /// Journals whose copies have changed in this step.
+    var dirty: Set<JournalID> = []
+    /// Epochs that their owner released, when, and in which process.
+    var releases: [JournalEpoch: (at: Instant, machine: Int, process: Int)] = [:]
     var upstreams: [SimulatedUpstream]
-    var links: [ConnectionID: Link] = [:]
-    var submissions: [Ticket: MessageID] = [:]
-    var commands: [Ticket: Command] = [:]
-    var streamDurable: [StreamID: UInt64] = [:]
+    var links: [LinkID: Link] = [:]
+    /// Some wall clock was not what it should be.
+    var hasStepped = false
     var nextTicket: UInt64 = 0
     var nextToken = 0
-    var configuration: NodeConfiguration
+    /// Keys of the cluster's records that somebody wrote.
+    var recordKeys: Set<String> = []
     /// For scenarios: sees every delivery.
     package var onDelivery: ((MessageID, [UInt8], String) -> Void)?
     /// For scenarios: sees every transaction begin.
@@ -62,14 +57,33 @@ package final class Simulation {
 
     package init(_ plan: Plan) {
         self.plan = plan
-        configuration = plan.configuration
         random = SeededRandom(seed: plan.seed ^ 0xbad0_5eed)
+        network = SimulatedNetwork(nodes: plan.nodes)
         upstreams = plan.configuration.upstreams.map { SimulatedUpstream($0) }
         totals.seeds = 1
+        for index in 0..<plan.nodes { machines.append(machine(index)) }
     }
 
-    package var now: Now {
-        Now(instant: scheduler.now, wall: WallTime(milliseconds: scheduler.now.nanoseconds / 1_000_000) + wallOffset)
+    private func machine(_ index: Int) -> Machine {
+        let name = plan.nodes == 1 ? plan.configuration.replica.node : String(UnicodeScalar(UInt8(0x61 + index)))
+        let disk = newDisk(of: name)
+        var configuration = plan.configuration
+        configuration.replica = ReplicaID(node: name, disk: disk.id)
+        let spread = plan.clocksBeyondBound ? 0.6 : plan.nodes == 1 ? 0 : 0.0499
+        let machine = Machine(
+            index: index, disk: disk,
+            clockStart: plan.nodes == 1 ? 0 : Int64.random(in: 0...1_000_000_000_000, using: &random),
+            clockRate: spread == 0 ? 1 : 1 + spread * (2 * random.fraction() - 1), configuration: configuration)
+        if plan.nodes > 1 { machine.wallOffset += random.duration(.milliseconds(0)...(.milliseconds(400))) }
+        return machine
+    }
+
+    func newDisk(of name: String) -> SimulatedDisk {
+        nextDisk += 1
+        let id = DiskID(ULID(high: UInt64(nextDisk), low: random.next()))
+        let disk = SimulatedDisk(id: id, number: nextDisk)
+        disks[ReplicaID(node: name, disk: id)] = disk
+        return disk
     }
 
     // MARK: The run
@@ -81,9 +95,11 @@ package final class Simulation {
         settle()
     }
 
-    /// The node's first start, and everything that the plan spreads over its duration.
+    /// The nodes' first starts, and everything that the plan spreads over its duration.
     package func start() {
-        boot()
+        for machine in machines {
+            if machine.index == 0 { boot(machine) } else { bootSoon(machine, within: .milliseconds(50)) }
+        }
         scheduleClients()
         scheduleFaults()
     }
@@ -93,152 +109,16 @@ package final class Simulation {
     /// Carries on until then, or until a violation.
     package func run(until end: Instant) {
         while violation == nil, let action = scheduler.next(before: end) { turn(action) }
-        totals.simulated = scheduler.now - Instant(nanoseconds: 3_600_000_000_000)
+        totals.simulated = scheduler.now - Simulation.beginning
     }
 
-    private func turn(_ action: () -> Void) {
+    func turn(_ action: () -> Void) {
+        totals.turns += 1
         action()
-        step()
-        if let misuse = disk.misuse { fail(misuse) }
-        if totals.steps > Simulation.stepLimit { fail("\(totals.steps) steps and no end") }
-    }
-
-    /// Everything is healed: what is queued must go, and the books of all sides must agree.
-    package func settle() {
-        heal()
-        runUntilQuiet("after everything was healed")
-        // Connections of before may end in another unanswered dot.
-        for _ in 0..<5 where !heldMessages.isEmpty {
-            for id in heldMessages { give(Command(.release, id, by: "simulator")) }
-            totals.held += commands.count
-            step()
-            runUntilQuiet("after what was held was released")
-        }
-        finish()
-    }
-
-    private func runUntilQuiet(_ when: String) {
-        // What an outcome said before a change of the schedule still holds.
-        let longest = (configuration.retry + plan.configuration.retry).max() ?? .hours(1)
-        let end = scheduler.now + longest * 3 + .hours(2)
-        var turns = 0
-        while violation == nil, let action = scheduler.next(before: end) {
-            turn(action)
-            turns += 1
-            if turns % 16 == 0, isQuiet { break }
-        }
-        totals.simulated = scheduler.now - Instant(nanoseconds: 3_600_000_000_000)
-        guard violation == nil, !isQuiet else { return }
-        if node == nil { return fail("no process runs \(when)") }
-        if let (ticket, id) = submissions.min(by: { $0.key.number < $1.key.number }) {
-            return fail("the client of \(id.short), ticket \(ticket.number), has no answer \(when)")
-        }
-        let stuck = books.order.filter { isMoving($0) }
-        let states = stuck.prefix(5).map { id in
-            "\(id.short) \(node?.message(id, at: now).map { "\($0.state)" } ?? "unknown to the node")"
-        }
-        fail("\(stuck.count) messages are still queued \(when): \(states.joined(separator: ", "))")
-    }
-
-    /// What waits for a person, by the books and by the node.
-    private var heldMessages: [MessageID] {
-        books.order.filter { id in
-            guard let message = books.messages[id] else { return false }
-            return (message.isHeld && !message.isFinished) || node?.message(id, at: now)?.hasHeld == true
-        }
-    }
-
-    /// Nothing is left to do but for what is held.
-    private var isQuiet: Bool {
-        node != nil && disk.isIdle && submissions.isEmpty && books.order.allSatisfy { !isMoving($0) }
-    }
-
-    /// Something has to become of it yet, without anybody's help.
-    private func isMoving(_ id: MessageID) -> Bool {
-        guard let message = books.messages[id] else { return false }
-        if message.isPromised, !message.isDamaged { return message.isMoving }
-        return node?.message(id, at: now)?.hasHeld == false
-    }
-
-    // MARK: Steps
-
-    func feed(_ event: NodeEvent) { inbox.append(event) }
-
-    /// Hands the node what happened, and carries out what it wants, until nothing follows at once.
-    func step() {
-        var effects: [NodeEffect] = []
-        while violation == nil, !inbox.isEmpty, node != nil {
-            let event = inbox.removeFirst()
-            say("→ \(event.summary)")
-            if case .contentRead = event { isAnsweringRead = true } else { isAnsweringRead = false }
-            effects.removeAll(keepingCapacity: true)
-            node?.handle(event, at: now, into: &effects)
-            totals.steps += 1
-            mix(UInt64(bitPattern: scheduler.now.nanoseconds))
-            perform(effects)
-        }
-        if node == nil { inbox.removeAll() }
-        scheduleTick()
-        scheduleDisk()
-    }
-
-    func perform(_ effects: [NodeEffect]) {
-        let owner = process
-        for effect in effects {
-            guard violation == nil, process == owner, node != nil else { return }
-            say("  ← \(effect.summary)")
-            mix(effect.fingerprint)
-            carryOut(effect)
-            if !isHealed, plan.crashPerEffect > 0, random.chance(plan.crashPerEffect) { crashSomehow() }
-        }
-    }
-
-    private func scheduleTick() {
-        guard let deadline = node?.nextDeadline else { return }
-        if let nextTick, nextTick <= deadline, nextTick >= scheduler.now { return }
-        let late = random.chance(0.5) ? Duration.zero : random.duration(.zero...(.milliseconds(2)))
-        let when = max(deadline, scheduler.now) + late
-        nextTick = when
-        let owner = process
-        scheduler.at(when) { [unowned self] in
-            guard process == owner else { return }
-            if nextTick == when { nextTick = nil }
-            ticksNow = self.node?.nextDeadline.map { $0 <= scheduler.now } == true ? ticksNow + 1 : 0
-            if ticksNow > 2000 { fail("the node asks for one tick after another") }
-            feed(.tick)
-        }
-    }
-
-    func scheduleDisk() {
-        guard node != nil, disk.round == nil, !disk.queue.isEmpty, !isDiskScheduled else { return }
-        isDiskScheduled = true
-        let owner = process
-        let wake = random.duration(.zero...(.microseconds(100)))
-        scheduler.after(wake) { [unowned self] in
-            guard process == owner else { return }
-            isDiskScheduled = false
-            guard disk.beginRound() else { return }
-            scheduler.after(syncTime()) { [unowned self] in
-                guard process == owner else { return }
-                endRound()
-            }
-        }
-    }
-
-    private func endRound() {
-        if hits(.failedSync, 0.002) {
-            say("a sync fails: the process ends")
-            return die(losing: .unsynced)
-        }
-        for event in disk.endRound() {
-            if case .durable(let journal, let end) = event { framesDurable(journal, upTo: end) }
-            feed(event)
-        }
-    }
-
-    private func syncTime() -> Duration {
-        if hits(.slowDisk, 0.05) { return random.duration(acrossOrdersOf: .milliseconds(100)...(.seconds(60))) }
-        return random.duration(acrossOrdersOf: .microseconds(80)...(.milliseconds(10)))
+        for machine in machines { step(machine) }
+        checkJournals()
+        for machine in machines { if let misuse = machine.disk.misuse { fail("\(machine.name): \(misuse)") } }
+        if totals.turns > plan.turnLimit { fail("\(totals.turns) turns and no end") }
     }
 
     // MARK: Chance and words
@@ -280,5 +160,25 @@ package final class Simulation {
     func ticket() -> Ticket {
         nextTicket += 1
         return Ticket(nextTicket)
+    }
+
+    // MARK: Machines
+
+    /// Up and running.
+    var live: [Machine] { machines.filter(\.isLive) }
+
+    /// Who owns this journal now and may act on it.
+    func owner(of journal: JournalID) -> Machine? {
+        machines.first { $0.isLive && $0.node?.owner(of: journal)?.phase == .active }
+    }
+
+    /// Any node's view of a message, the owner's first.
+    func status(of id: MessageID) -> MessageStatus? {
+        let journals = books.messages[id]?.journals ?? []
+        let order = journals.reversed().compactMap { owner(of: $0) } + machines.filter(\.isUp)
+        for machine in order {
+            if let status = machine.node?.message(id, at: machine.now(scheduler.now)) { return status }
+        }
+        return nil
     }
 }

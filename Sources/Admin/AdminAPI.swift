@@ -1,9 +1,11 @@
-internal import FoundationEssentials
 internal import Node
 internal import Primitives
 internal import Synchronization
 
 /// Answers requests: what each path means. Knows nothing of sockets (`HTTPServer` carries it).
+///
+/// Any node answers for the whole cluster: it asks the others the same (`PeerQuestion`), puts the answers together, and
+/// names those that were silent. `scope=local` asks for one node's own knowledge.
 package struct AdminAPI: Sendable {
     /// Who may ask what.
     package enum Scope: Sendable {
@@ -13,6 +15,8 @@ package struct AdminAPI: Sendable {
         case remote(token: Token)
         /// Only `/healthz`, `/readyz` and `/metrics`.
         case health
+        /// Another node of the cluster, for its own people: this node's own knowledge.
+        case peer
     }
 
     /// One page of a listing at most.
@@ -36,19 +40,24 @@ package struct AdminAPI: Sendable {
         }
     }
 
+    func isLocal(_ request: AdminRequest) -> Bool {
+        if case .peer = scope { return true }
+        return request.isLocal
+    }
+
     private func route(_ request: AdminRequest) async throws(BadRequest) -> AdminResponse {
         switch request.path {
         case "/healthz": return .text("ok\n")
         case "/readyz": return await readiness()
         case "/metrics":
-            let text = await Metrics.render(source.status(), source.facts())
+            let text = await Metrics.render(source.status(), source.facts(), ownView(), clocks: clockOffsets())
             return AdminResponse(contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array(text.utf8))
         default: break
         }
         let isAllowed: Bool
         switch scope {
         case .health: throw BadRequest("only /healthz, /readyz and /metrics are here", status: 404)
-        case .local: isAllowed = true
+        case .local, .peer: isAllowed = true
         case .remote(let token): isAllowed = request.bearer.map(token.matches) ?? false
         }
         // The page itself holds no data: it asks for the token and sends it with each question.
@@ -69,115 +78,53 @@ package struct AdminAPI: Sendable {
 
     private func get(_ parts: [String], _ request: AdminRequest) async throws(BadRequest) -> AdminResponse {
         switch (parts.first, parts.count) {
-        case ("status", 1): return await .json(StatusAnswer(source.status(), source.facts()))
-        case ("queue", 1): return try await list(request)
-        case ("queue", 2) where parts[1] == "summary": return try await summary(request)
-        case ("queue", 2):
-            let (message, now) = try await find(parts[1])
-            return .json(MessageAnswer(message, at: now))
-        case ("queue", 3) where parts[2] == "raw":
-            let (message, _) = try await find(parts[1])
-            // Whole in memory: one person's question, bounded by smtp.maximumMessageSize.
-            guard let content = await source.content(of: message) else {
-                throw BadRequest("the content of \(message.id) cannot be read now", status: 503)
-            }
-            return AdminResponse(contentType: "message/rfc822", body: content)
-        case ("trace", 2): return try await trace(parts[1])
-        case ("upstreams", 1):
-            return await .json(UpstreamsAnswer(upstreams: source.status().upstreams.map(UpstreamAnswer.init)))
+        case ("time", 1): return await .text(source.status().time.rfc3339 + "\n")
+        case ("status", 1): return await .json(status(request))
+        case ("nodes", 1): return await .json(NodesAnswer(status(request)))
+        case ("nodes", 3) where parts[2] == "drain": return .json(try await drainCheck(parts[1], request))
+        case ("leases", 1): return await .json(LeasesAnswer(status(request)))
+        case ("journals", 1): return await .json(JournalsAnswer(status(request)))
+        case ("upstreams", 1): return await .json(upstreams(request))
         case ("upstreams", 2):
-            guard let found = await source.status().upstreams.first(where: { $0.name == parts[1] }) else {
+            guard let found = await upstreams(request).upstreams.first(where: { $0.name == parts[1] }) else {
                 throw BadRequest("no upstream is named \(parts[1])", status: 404)
             }
-            return .json(UpstreamAnswer(found))
+            return .json(found)
+        case ("events", 1): return .json(try await events(request))
+        case ("examination", 1): return await .json(examination(request))
+        case ("trace", 2): return .json(try await trace(parts[1], request))
+        case ("queue", 1): return .json(try await list(request))
+        case ("queue", 2) where parts[1] == "summary": return .json(try await summary(request))
+        case ("queue", 2): return .json(try await find(parts[1], request))
+        case ("queue", 3) where parts[2] == "raw": return try await raw(parts[1], request)
         default: throw BadRequest("nothing is at \(request.path)", status: 404)
         }
     }
 
     private func post(_ parts: [String], _ request: AdminRequest) async throws(BadRequest) -> AdminResponse {
         switch (parts.first, parts.count) {
-        case ("queue", 2) where parts[1] == "actions": return try await act(request)
+        case ("queue", 2) where parts[1] == "actions": return .json(try await act(request))
         case ("upstreams", 3) where parts[2] == "enable" || parts[2] == "disable":
-            guard await source.enableUpstream(parts[1], parts[2] == "enable") else {
-                throw BadRequest("no upstream is named \(parts[1])", status: 404)
-            }
-            return await .json(UpstreamsAnswer(upstreams: source.status().upstreams.map(UpstreamAnswer.init)))
+            return .json(try await switchUpstream(parts[1], isOn: parts[2] == "enable", request))
+        case ("nodes", 3) where parts[2] == "drain": return .json(try await drain(parts[1], request))
+        case ("nodes", 3) where parts[2] == "resume": return .json(try await resume(parts[1], request))
+        case ("nodes", 3) where parts[2] == "forget": return .json(try await forget(parts[1], request))
+        case ("cluster", 2) where parts[1] == "finalize": return .json(try await finalize(request))
         default: throw BadRequest("nothing to post to at \(request.path)", status: 404)
         }
     }
 
-    // MARK: Answers
-
     /// For balancers: 200 only while mail may come, 404 while draining (HAProxy takes it for 'no new sessions'), else 503.
+    /// It is asked twice a second by each balancer, and asks nobody.
     private func readiness() async -> AdminResponse {
         let status = await source.status()
-        var text = status.state == .draining ? "draining\n" : status.isReady ? "ready\n" : "not ready\n"
-        for problem in status.problems {
+        let isDraining = status.state == .draining || status.state == .drained
+        var text = isDraining ? "draining\n" : status.isReady ? "ready\n" : "not ready\n"
+        for problem in await ownView().problems {
             text += "\(problem.name)  \(problem.summary)\n  effect  \(problem.effect)\n"
             text += "  baton   \(problem.baton)\n  you     \(problem.you)\n"
         }
-        let code = status.state == .draining ? 404 : status.isReady ? 200 : 503
-        return .text(text, status: code)
-    }
-
-    private func list(_ request: AdminRequest) async throws(BadRequest) -> AdminResponse {
-        let ids = request.query.filter { $0.name == "id" }.map(\.value)
-        let filter = try ActionRequest.Filter(query: request.query).queueFilter(ids: ids)
-        let (messages, matched) = await source.list(filter, limit: limit(request, otherwise: 100))
-        let now = await source.status().time
-        return .json(QueueListAnswer(matched: matched, messages: messages.map { MessageAnswer($0, at: now) }))
-    }
-
-    private func summary(_ request: AdminRequest) async throws(BadRequest) -> AdminResponse {
-        let by = request.value("by") ?? "to"
-        guard let key = QueueSummaryAnswer.Key(rawValue: by) else {
-            let names = QueueSummaryAnswer.Key.allCases.map(\.rawValue).joined(separator: ", ")
-            throw BadRequest("by: expected one of \(names), got \(by)")
-        }
-        let filter = try ActionRequest.Filter(query: request.query).queueFilter(ids: [])
-        let (messages, matched) = await source.list(filter, limit: AdminAPI.maximumActed)
-        let now = await source.status().time
-        return .json(QueueSummaryAnswer(messages, by: key, matched: matched, at: now))
-    }
-
-    private func trace(_ prefix: String) async throws(BadRequest) -> AdminResponse {
-        // A finished message is in no listing: only its whole id finds it.
-        let whole = ULID(text: prefix).map(MessageID.init)
-        let message: MessageStatus?
-        if let whole { message = await source.message(whole) } else { message = try await find(prefix).0 }
-        guard let id = whole ?? message?.id, var answer = await source.trace(id) else {
-            throw BadRequest(
-                "nothing is known of \(prefix): not in the queue, and no longer in the history", status: 404)
-        }
-        let now = await source.status().time
-        answer.message = message.map { MessageAnswer($0, at: now) }
-        return .json(answer)
-    }
-
-    /// The one unfinished message that an id or its beginning names.
-    func find(_ prefix: String) async throws(BadRequest) -> (MessageStatus, WallTime) {
-        guard let range = ULID.range(prefix: prefix) else {
-            throw BadRequest("\(prefix) is not the beginning of a message id")
-        }
-        // A whole id needs no look at the whole queue.
-        if range.lowerBound == range.upperBound {
-            guard let message = await source.message(MessageID(range.lowerBound)) else {
-                throw BadRequest("no unfinished message has the id \(prefix)", status: 404)
-            }
-            return (message, await source.status().time)
-        }
-        var filter = QueueFilter()
-        filter.ids = [range]
-        let (messages, matched) = await source.list(filter, limit: 2)
-        guard let message = messages.first else {
-            throw BadRequest("no unfinished message has the id \(prefix)", status: 404)
-        }
-        guard matched == 1 else { throw BadRequest("\(prefix) begins \(matched) ids: give more of it", status: 409) }
-        return (message, await source.status().time)
-    }
-
-    private func limit(_ request: AdminRequest, otherwise: Int) -> Int {
-        min(max(1, request.value("limit").flatMap { Int($0) } ?? otherwise), AdminAPI.maximumListed)
+        return .text(text, status: isDraining ? 404 : status.isReady ? 200 : 503)
     }
 }
 

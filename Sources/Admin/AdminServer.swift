@@ -9,6 +9,8 @@ package struct AdminServer: Sendable {
 
     /// Listens at once. Call it when the data directory is locked.
     package init(_ configuration: Configuration, source: any NodeSource) async throws(AdminError) {
+        let peersAPI = AdminAPI(source, scope: .peer)
+        await source.answerPeers(with: { await peersAPI.answer(peer: $0) })
         var started: [HTTPServer] = []
         token = Token([])
         do throws(AdminError) {

@@ -6,13 +6,17 @@ internal import Primitives
 struct Metrics {
     private var text = ""
 
-    static func render(_ status: NodeStatus, _ facts: NodeFacts) -> String {
+    /// `view` is what this node sees of the cluster, `clocks` by how much others' clocks are ahead.
+    static func render(
+        _ status: NodeStatus, _ facts: NodeFacts, _ view: StatusAnswer, clocks: [String: Double]
+    ) -> String {
         var metrics = Metrics()
         metrics.messages(status, facts)
         metrics.queue(status)
         metrics.times(status, facts)
         metrics.upstreams(status)
-        metrics.machine(status, facts)
+        metrics.cluster(status, facts, view, clocks)
+        metrics.machine(status, facts, view)
         return metrics.text
     }
 
@@ -80,13 +84,43 @@ struct Metrics {
         }
     }
 
-    private mutating func machine(_ status: NodeStatus, _ facts: NodeFacts) {
+    private mutating func cluster(
+        _ status: NodeStatus, _ facts: NodeFacts, _ view: StatusAnswer, _ clocks: [String: Double]
+    ) {
+        header("baton_journals", "gauge", "Journals by this node's role in them.")
+        for role in [NodeStatus.JournalStatus.Role.owner, .takingOver, .claiming, .replica, .blind] {
+            let label = role.rawValue.replacing(" ", with: "_")
+            sample("baton_journals", [("role", label)], Double(status.journals.count { $0.role == role }))
+        }
+        header("baton_journals_lacking_copy", "gauge", "Journals owned here that lost a copy with its disk.")
+        let mine = view.journals.filter { $0.owner == facts.name }
+        sample("baton_journals_lacking_copy", [], Double(mine.count { $0.isLackingCopy }))
+        header("baton_copy_lag_bytes", "gauge", "What another node lacks of the journals owned here.")
+        for node in view.nodes where node.name != facts.name {
+            let lag = mine.flatMap(\.copies).filter { $0.node == node.name && !$0.lost }.compactMap(\.lagBytes)
+            sample("baton_copy_lag_bytes", [("peer", node.name)], Double(lag.reduce(0, +)))
+        }
+        header("baton_peer_up", "gauge", "Whether this node hears another.")
+        for node in view.nodes where node.name != facts.name {
+            sample("baton_peer_up", [("peer", node.name)], node.alive ? 1 : 0)
+        }
+        header("baton_clock_offset_seconds", "gauge", "By how much another node's wall clock is ahead of this one's.")
+        for (node, offset) in clocks.sorted(by: { $0.key < $1.key }) {
+            sample("baton_clock_offset_seconds", [("peer", node)], offset)
+        }
+        header("baton_nodes_may_fail", "gauge", "So many nodes may fail, as this one sees it, and mail still moves.")
+        sample("baton_nodes_may_fail", [], Double(view.copies.mayFail))
+        header("baton_copies_fewest", "gauge", "Copies on live nodes of the message that has the fewest.")
+        sample("baton_copies_fewest", [], Double(view.copies.fewest))
+        header("baton_copies_wanted", "gauge", "Copies that a new message gets (cluster.replicas).")
+        sample("baton_copies_wanted", [], Double(view.copies.wanted))
+    }
+
+    private mutating func machine(_ status: NodeStatus, _ facts: NodeFacts, _ view: StatusAnswer) {
         header("baton_ready", "gauge", "Whether the node may accept mail.")
         sample("baton_ready", [], status.isReady ? 1 : 0)
         header("baton_smtp_connections", "gauge", "Open connections of clients.")
         sample("baton_smtp_connections", [], Double(facts.clientConnections))
-        header("baton_journals", "gauge", "Journals by role.")
-        sample("baton_journals", [("role", "owner")], Double(status.journals.count))
         header("baton_disk_free_bytes", "gauge", "Free space of the data directory's file system.")
         sample("baton_disk_free_bytes", [], Double(status.diskFree.bytes))
         if let expiry = facts.certificateExpiry {
@@ -95,7 +129,7 @@ struct Metrics {
         }
         header("baton_problem", "gauge", "1 for each problem that baton status shows.")
         // Two problems may share a name (two upstreams down); a metric may not stand twice.
-        for name in Set(status.problems.map(\.name)).sorted() { sample("baton_problem", [("name", name)], 1) }
+        for name in Set(view.problems.map(\.name)).sorted() { sample("baton_problem", [("name", name)], 1) }
         header("baton_build_info", "gauge", "Always 1; the version is the label.")
         sample("baton_build_info", [("version", BatonVersion.current)], 1)
         header("baton_uptime_seconds", "gauge", "Since the process began.")

@@ -1,5 +1,6 @@
 package import Node
 package import Primitives
+package import Relay
 
 /// What the admin API asks a running node; `Relay` answers in the product, fixed values in tests.
 ///
@@ -14,11 +15,23 @@ package protocol NodeSource: Sendable {
     /// The message as its sender meant it: `prefix` and content without dot-stuffing; nil when it can't be read.
     func content(of message: MessageStatus) async -> [UInt8]?
     func perform(_ command: Command) async -> CommandAnswer
-    /// False when no upstream has this name.
-    func enableUpstream(_ name: String, _ enabled: Bool) async -> Bool
     /// One message's life, by time, also of one that is finished if it is still remembered; nil when unknown.
     /// `TraceAnswer.message` is left to the caller.
     func trace(_ id: MessageID) async -> TraceAnswer?
+
+    // The cluster.
+    /// Brings a question to another node; nil when its whole answer did not come in time.
+    func ask(_ peer: ReplicaID, _ what: [UInt8], patience: Duration) async -> [UInt8]?
+    /// Who answers other nodes' questions from now on.
+    func answerPeers(with answer: @escaping @Sendable ([UInt8]) async -> [UInt8]) async
+    /// Writes one of the cluster's records, or removes it (nil).
+    func record(_ key: String, _ value: [UInt8]?) async -> RecordOutcome
+    /// This node is gone for good: a record too.
+    func forget(_ node: String) async -> RecordOutcome
+    /// What happened in the cluster after this number, as this node saw it, oldest first.
+    func events(after sequence: UInt64) async -> [EventsAnswer.Event]
+    /// Looks at the machine that the node runs on: disk, limits, names, upstreams. Takes seconds.
+    func examine() async -> [ExaminationAnswer.Line]
 }
 
 /// The shell's own figures.
@@ -33,9 +46,33 @@ package struct NodeFacts: Sendable {
         }
     }
 
+    /// Somebody whom the cluster's transport does not speak to.
+    package struct RefusedPeer: Hashable, Sendable {
+        package var address: String
+        package var reason: String
+        /// It has the name of a node that runs elsewhere.
+        package var isNameTaken: Bool
+
+        package init(address: String, reason: String, isNameTaken: Bool) {
+            self.address = address
+            self.reason = reason
+            self.isNameTaken = isNameTaken
+        }
+    }
+
     package var name: String
     package var cluster: String
     package var upFor: Duration
+    /// Copies that a new journal gets.
+    package var replicas = 1
+    package var disk = ""
+    package var zone = ""
+    /// Where peers reach it; empty without a cluster.
+    package var address = ""
+    /// What its gossip says of the protocols that it speaks, such as `1-1`.
+    package var protocols = "1-1"
+    package var configurationDigest = ""
+    package var refusedPeers: [RefusedPeer] = []
     /// How long the disk took for each sync since the process began.
     package var syncTime = Histogram()
     package var refusals: [RefusalKey: UInt64] = [:]

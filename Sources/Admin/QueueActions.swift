@@ -2,12 +2,13 @@ internal import FoundationEssentials
 internal import Node
 internal import Primitives
 
+/// Commands upon messages. Each goes to the owner of its message's journal; where there is none now, it is to be tried
+/// again (`queue.md`, 'Commands').
 extension AdminAPI {
     /// Commands in progress at once: each waits for the disk, and many share one sync.
     private static let inFlight = 64
 
-    /// A bulk action: finds what is meant, tells a count and samples, and, unless it is a dry run, does it.
-    func act(_ request: AdminRequest) async throws(BadRequest) -> AdminResponse {
+    func act(_ request: AdminRequest) async throws(BadRequest) -> ActionAnswer {
         let asked: ActionRequest
         do {
             asked = try JSONDecoder().decode(ActionRequest.self, from: Data(request.body))
@@ -18,34 +19,148 @@ extension AdminAPI {
             let names = Command.Verb.allCases.map(\.rawValue).joined(separator: ", ")
             throw BadRequest("verb: expected one of \(names), got \(asked.verb)")
         }
-        let ids = asked.ids ?? []
-        let given = asked.filter ?? .init()
         // An empty selection must never mean everything.
-        guard !ids.isEmpty || !given.isEmpty || asked.all == true else {
+        let ids = asked.ids ?? []
+        guard !ids.isEmpty || !(asked.filter ?? .init()).isEmpty || asked.all == true else {
             throw BadRequest("expected ids, a filter, or \"all\": true")
         }
-        for id in ids { _ = try await find(id) }
-        let (messages, matched) = await source.list(try given.queueFilter(ids: ids), limit: AdminAPI.maximumActed)
-        let now = await source.status().time
-        var answer = ActionAnswer(
-            verb: verb.rawValue, dryRun: asked.dryRun ?? false, matched: matched,
-            samples: messages.prefix(3).map { MessageAnswer($0, at: now) }, outcomes: [:], messages: [],
-            remaining: matched - messages.count)
-        if answer.dryRun { return .json(answer) }
-        let by = asked.by ?? "admin"
-        let commands = messages.map { Command(verb, $0.id, by: by, reason: asked.reason ?? "") }
-        for (id, outcome) in await perform(commands) {
-            answer.outcomes[outcome.rawValue, default: 0] += 1
-            if answer.messages.count < 1000 {
-                answer.messages.append(.init(id: id.description, outcome: outcome.rawValue))
-            }
-        }
-        return .json(answer)
+        if isLocal(request) { return try await actHere(asked, verb) }
+        return ids.isEmpty ? try await actEverywhere(request, asked, verb) : try await actOn(ids, asked, verb)
     }
 
-    /// In the order of the commands, some at a time.
-    private func perform(_ commands: [Command]) async -> [(MessageID, CommandAnswer)] {
+    // MARK: All that match
+
+    /// What this node owns of what is meant.
+    private func actHere(_ asked: ActionRequest, _ verb: Command.Verb) async throws(BadRequest) -> ActionAnswer {
+        let filter = try (asked.filter ?? .init()).queueFilter(ids: asked.ids ?? [])
+        let (messages, matched) = await source.list(filter, limit: AdminAPI.maximumActed)
+        let status = await source.status()
+        let me = await source.facts().name
+        let owners = Owners(status, me: me)
+        let counted = messages.filter(owners.countsHere)
+        var answer = ActionAnswer(
+            verb: verb.rawValue, dryRun: asked.dryRun ?? false,
+            matched: matched - (messages.count - counted.count),
+            samples: counted.prefix(3).map { MessageAnswer($0, at: status.time, owner: owners.owner(of: $0)) },
+            outcomes: [:], messages: [], remaining: matched - messages.count, silent: [])
+        guard !answer.dryRun else { return answer }
+        for message in counted where owners.owner(of: message) == nil {
+            answer.count(.tryAgain, message.id.description)
+        }
+        let mine = counted.filter { owners.owner(of: $0) == me }
+        for (id, outcome) in await perform(verb, mine.map(\.id), asked) { answer.count(outcome, id.description) }
+        return answer
+    }
+
+    private func actEverywhere(
+        _ request: AdminRequest, _ asked: ActionRequest, _ verb: Command.Verb
+    ) async throws(BadRequest) -> ActionAnswer {
+        // Both at once: a bulk action takes as long as the slowest node.
+        async let peersSaid = askPeers(request, patience: PeerPatience.command)
+        var answer = try await actHere(asked, verb)
+        var peers = await peersSaid
+        for (_, other) in peers.decoded(as: ActionAnswer.self) { answer.add(other) }
+        answer.silent = peers.silent
+        return answer
+    }
+
+    // MARK: Single messages
+
+    private func actOn(
+        _ ids: [String], _ asked: ActionRequest, _ verb: Command.Verb
+    ) async throws(BadRequest) -> ActionAnswer {
+        let found = try await resolve(ids, asked.filter ?? .init())
+        var answer = ActionAnswer(
+            verb: verb.rawValue, dryRun: asked.dryRun ?? false, matched: found.messages.count,
+            samples: Array(found.messages.prefix(3)), outcomes: [:], messages: [], remaining: 0, silent: found.silent)
+        guard !answer.dryRun else { return answer }
+        let me = await source.facts().name
+        var byOwner: [String: [String]] = [:]
+        for message in found.messages {
+            guard let owner = message.owner else {
+                answer.count(.tryAgain, message.id)
+                continue
+            }
+            byOwner[owner, default: []].append(message.id)
+        }
+        for (owner, ids) in byOwner.sorted(by: { $0.key < $1.key }) {
+            if owner == me {
+                let mine = ids.compactMap { ULID(text: $0).map(MessageID.init) }
+                for (id, outcome) in await perform(verb, mine, asked) { answer.count(outcome, id.description) }
+            } else {
+                for part in AdminAPI.parts(ids) { await tell(owner, part, asked, into: &answer) }
+            }
+        }
+        return answer
+    }
+
+    /// Another node's messages. What it does not know any more has moved: to be tried again.
+    private func tell(_ owner: String, _ ids: [String], _ asked: ActionRequest, into answer: inout ActionAnswer) async {
+        var question = AdminRequest(method: "POST", path: "/api/v1/queue/actions")
+        var theirs = asked
+        theirs.ids = ids
+        theirs.filter = nil
+        question.body = Array((try? JSONEncoder().encode(theirs)) ?? Data())
+        let response = await ask(owner, question, patience: PeerPatience.command)
+        guard response?.status == 200, let told: ActionAnswer = response?.decode() else {
+            for id in ids { answer.count("noAnswer", id) }
+            if !answer.silent.contains(owner) { answer.silent.append(owner) }
+            return
+        }
+        for (outcome, count) in told.outcomes { answer.outcomes[outcome, default: 0] += count }
+        answer.messages += told.messages.prefix(max(0, ActionAnswer.maximumTold - answer.messages.count))
+        let lost = ids.count - told.outcomes.values.reduce(0, +)
+        if lost > 0 { answer.outcomes[CommandAnswer.tryAgain.rawValue, default: 0] += lost }
+    }
+
+    /// Each id or beginning names exactly one message of the cluster, or nothing is done.
+    private func resolve(_ ids: [String], _ filter: ActionRequest.Filter) async throws(BadRequest) -> QueueListAnswer {
+        var all = QueueListAnswer(matched: 0, messages: [], silent: [])
+        for part in AdminAPI.parts(ids) {
+            let found = try await list(AdminAPI.question(part, .init()))
+            all.matched += found.matched
+            all.messages += found.messages
+            all.silent = found.silent
+        }
+        for id in ids {
+            guard let range = ULID.range(prefix: id) else {
+                throw BadRequest("\(id) is not the beginning of a message id")
+            }
+            let named = all.messages.count { ULID(text: $0.id).map(range.contains) ?? false }
+            if named == 0 {
+                throw BadRequest("no unfinished message has the id \(id)\(AdminAPI.missing(all.silent))", status: 404)
+            }
+            if named > 1 { throw BadRequest("\(id) begins \(named) ids: give more of it", status: 409) }
+        }
+        guard !filter.isEmpty else { return all }
+        // Those of them that the filter means too.
+        var both = QueueListAnswer(matched: 0, messages: [], silent: all.silent)
+        for part in AdminAPI.parts(all.messages.map(\.id)) {
+            let found = try await list(AdminAPI.question(part, filter))
+            both.matched += found.matched
+            both.messages += found.messages
+        }
+        return both
+    }
+
+    private static func question(_ ids: [String], _ filter: ActionRequest.Filter) -> AdminRequest {
+        var question = AdminRequest(method: "GET", path: "/api/v1/queue")
+        question.query = ids.map { (name: "id", value: $0) } + filter.query
+        question.query.append((name: "limit", value: "\(AdminAPI.maximumListed)"))
+        return question
+    }
+
+    /// A question to another node is at most 256 KiB.
+    private static func parts(_ ids: [String]) -> [[String]] {
+        stride(from: 0, to: ids.count, by: 4000).map { Array(ids[$0..<min(ids.count, $0 + 4000)]) }
+    }
+
+    /// In the order of the messages, some at a time.
+    private func perform(
+        _ verb: Command.Verb, _ ids: [MessageID], _ asked: ActionRequest
+    ) async -> [(MessageID, CommandAnswer)] {
         let source = source
+        let commands = ids.map { Command(verb, $0, by: asked.by ?? "admin", reason: asked.reason ?? "") }
         return await withTaskGroup(of: (Int, CommandAnswer).self) { group in
             var answers = [CommandAnswer](repeating: .tryAgain, count: commands.count)
             var next = 0
@@ -65,52 +180,23 @@ extension AdminAPI {
     }
 }
 
-extension QueueSummaryAnswer {
-    /// What a summary groups by.
-    package enum Key: String, CaseIterable, Sendable { case to, from, upstream, state, reply }
+extension ActionAnswer {
+    /// Messages whose outcome is told one by one.
+    fileprivate static let maximumTold = 1000
 
-    init(_ messages: [MessageStatus], by key: Key, matched: Int, at now: WallTime) {
-        var rows: [String: Row] = [:]
-        for message in messages {
-            let age = (now - message.accepted).inSeconds
-            var recipients: [String: Int] = [:]
-            for recipient in message.recipients { recipients[key.value(message, recipient), default: 0] += 1 }
-            for (name, count) in recipients {
-                var row = rows[name] ?? Row(key: name, messages: 0, recipients: 0, bytes: 0, oldestSeconds: 0)
-                row.messages += 1
-                row.recipients += count
-                row.bytes += message.size.bytes
-                row.oldestSeconds = max(row.oldestSeconds, age)
-                rows[name] = row
-            }
-        }
-        by = key.rawValue
-        self.matched = matched
-        counted = messages.count
-        self.rows = rows.values.sorted { $0.messages == $1.messages ? $0.key < $1.key : $0.messages > $1.messages }
-    }
-}
+    fileprivate mutating func count(_ outcome: CommandAnswer, _ id: String) { count(outcome.rawValue, id) }
 
-extension QueueSummaryAnswer.Key {
-    fileprivate func value(_ message: MessageStatus, _ recipient: MessageStatus.RecipientStatus) -> String {
-        switch self {
-        case .to: domain(recipient.address)
-        case .from: message.sender.isEmpty || message.sender == "<>" ? "<>" : domain(message.sender)
-        case .upstream: recipient.upstream.isEmpty ? "-" : recipient.upstream
-        case .state: recipient.state
-        case .reply:
-            // `451 4.7.1 greylisted, come back in 300 s` and its like differ in every line: the codes are the group.
-            recipient.lastReply.isEmpty ? "-" : codes(recipient.lastReply)
-        }
+    fileprivate mutating func count(_ outcome: String, _ id: String) {
+        outcomes[outcome, default: 0] += 1
+        if messages.count < ActionAnswer.maximumTold { messages.append(.init(id: id, outcome: outcome)) }
     }
 
-    private func domain(_ address: String) -> String {
-        address.lastIndex(of: "@").map { String(address[address.index(after: $0)...]).lowercased() } ?? address
-    }
-
-    private func codes(_ reply: String) -> String {
-        let words = reply.split(separator: " ", maxSplits: 2).prefix(2)
-        let leading = words.prefix { word in word.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2e } }
-        return leading.isEmpty ? reply : leading.joined(separator: " ")
+    /// Adds what another node did.
+    fileprivate mutating func add(_ other: ActionAnswer) {
+        matched += other.matched
+        remaining += other.remaining
+        samples = Array((samples + other.samples).sorted { $0.id < $1.id }.prefix(3))
+        for (outcome, count) in other.outcomes { outcomes[outcome, default: 0] += count }
+        messages += other.messages.prefix(max(0, ActionAnswer.maximumTold - messages.count))
     }
 }

@@ -26,8 +26,11 @@ package struct MessageAnswer: Codable, Hashable, Sendable {
     package var uncertain: Bool
     package var due: String?
     package var dueInSeconds: Double?
+    /// The node that owns its journal; nil when none does now.
+    package var owner: String?
 
-    package init(_ message: MessageStatus, at now: WallTime) {
+    package init(_ message: MessageStatus, at now: WallTime, owner: String?) {
+        self.owner = owner
         id = message.id.description
         journal = message.journal.description
         state = message.state.rawValue
@@ -53,6 +56,8 @@ package struct QueueListAnswer: Codable, Hashable, Sendable {
     /// All that the filter means; `messages` is cut at the limit.
     package var matched: Int
     package var messages: [MessageAnswer]
+    /// Nodes that did not answer: what they alone know is missing.
+    package var silent: [String]
 }
 
 /// `GET /api/v1/queue/summary?by=…`.
@@ -70,6 +75,7 @@ package struct QueueSummaryAnswer: Codable, Hashable, Sendable {
     /// Of how many messages the rows tell: fewer than `matched` when the queue is very long.
     package var counted: Int
     package var rows: [Row]
+    package var silent: [String]
 }
 
 /// `POST /api/v1/queue/actions`, the question.
@@ -111,12 +117,14 @@ package struct ActionAnswer: Codable, Hashable, Sendable {
     package var dryRun: Bool
     package var matched: Int
     package var samples: [MessageAnswer]
-    /// How many ended how: `done`, `sent`, `unanswered`, `notFound`, `nothingToDo`, `tryAgain`.
+    /// How many ended how: `done`, `sent`, `unanswered`, `notFound`, `nothingToDo`, `tryAgain`, and `noAnswer` from
+    /// the node that was told.
     package var outcomes: [String: Int]
     /// The first thousand.
     package var messages: [Outcome]
     /// Matched, but beyond what one request does: ask again.
     package var remaining: Int
+    package var silent: [String]
 }
 
 /// `GET /api/v1/trace/ID`.
@@ -145,14 +153,8 @@ package struct TraceAnswer: Codable, Hashable, Sendable {
     /// Nil once the message is finished.
     package var message: MessageAnswer?
     package var events: [Event]
-}
-
-/// `GET /api/v1/upstreams`.
-package struct UpstreamsAnswer: Codable, Hashable, Sendable {
-    package var upstreams: [UpstreamAnswer]
-}
-
-/// Every answer with a status of 400 or more.
-package struct ErrorAnswer: Codable, Hashable, Sendable {
-    package var error: String
+    /// Nodes whose disks know of it.
+    package var knownBy: [String]
+    /// Nodes that did not answer.
+    package var silent: [String]
 }

@@ -13,7 +13,7 @@ package struct RelaySource: NodeSource {
         var status = await relay.status()
         // The node may be ready while no listener takes connections.
         if status.isReady { status.isReady = await relay.isReady() }
-        if await relay.isDraining() { status.state = .draining }
+        if status.state == .serving, await relay.isDraining() { status.state = .draining }
         return status
     }
 
@@ -21,12 +21,27 @@ package struct RelaySource: NodeSource {
         let configuration = relay.configuration
         let upFor = Clock.instant() - relay.began.instant
         var facts = NodeFacts(name: configuration.node.name, cluster: configuration.cluster.name, upFor: upFor)
+        facts.replicas = configuration.cluster.replicas
+        facts.disk = relay.directory.replica.disk.description
+        facts.zone = configuration.node.zone ?? ""
+        facts.address = await relay.advertised() ?? ""
+        facts.refusedPeers = await refusedPeers()
         facts.syncTime = relay.syncTimes
         facts.clientConnections = await relay.smtpConnections()
+        facts.certificateExpiry = configuration.smtp.certificateFile.flatMap { CertificateExpiry.read($0) }
         for (key, count) in await relay.refusals() {
             facts.refusals[NodeFacts.RefusalKey(code: key.code, reason: key.reason), default: 0] += count
         }
         return facts
+    }
+
+    /// Those of the last three minutes: whoever goes on trying is heard of once a minute at least.
+    private func refusedPeers() async -> [NodeFacts.RefusedPeer] {
+        let since = Clock.wall() + .minutes(-3)
+        return await relay.peers().refusals.filter { $0.last > since }.map {
+            NodeFacts.RefusedPeer(
+                address: $0.about, reason: $0.reason, isNameTaken: $0.reason.hasPrefix("two nodes are called"))
+        }
     }
 
     package func list(_ filter: QueueFilter, limit: Int) async -> (messages: [MessageStatus], matched: Int) {
@@ -39,12 +54,6 @@ package struct RelaySource: NodeSource {
 
     package func perform(_ command: Command) async -> CommandAnswer { await relay.command(command) }
 
-    package func enableUpstream(_ name: String, _ enabled: Bool) async -> Bool {
-        guard relay.configuration.upstreams.contains(where: { $0.name == name }) else { return false }
-        await relay.enableUpstream(name, enabled)
-        return true
-    }
-
     package func trace(_ id: MessageID) async -> TraceAnswer? {
         await relay.trace(id).map { trace in
             TraceAnswer(
@@ -54,7 +63,68 @@ package struct RelaySource: NodeSource {
                 uncertain: trace.isUncertain, message: nil,
                 events: trace.events.map {
                     TraceAnswer.Event(time: $0.time.rfc3339, node: $0.node, text: $0.what, mark: $0.mark?.rawValue)
-                })
+                }, knownBy: [], silent: [])
+        }
+    }
+
+    // MARK: The cluster
+
+    package func ask(_ peer: ReplicaID, _ what: [UInt8], patience: Duration) async -> [UInt8]? {
+        await relay.ask(peer, what: what, patience: patience)
+    }
+
+    package func answerPeers(with answer: @escaping @Sendable ([UInt8]) async -> [UInt8]) async {
+        await relay.answerPeers { what, _ in
+            // It is called on the node's loop, where a long listing's JSON would hold up pulses. The task is waited for.
+            await Task.detached { await answer(what) }.value
+        }
+    }
+
+    package func record(_ key: String, _ value: [UInt8]?) async -> RecordOutcome {
+        await relay.record(key: key, value: value)
+    }
+
+    package func forget(_ node: String) async -> RecordOutcome { await relay.forget(node) }
+
+    package func events(after sequence: UInt64) async -> [EventsAnswer.Event] {
+        relay.events.events(after: sequence).map { event in
+            let fields = event.fields.map { (key: $0.key.description, value: $0.value) }
+            return EventsAnswer.Event(
+                sequence: event.sequence, time: event.time.rfc3339, node: event.node, name: event.name,
+                text: EventWords(event.name, fields).text)
+        }
+    }
+
+    package func examine() async -> [ExaminationAnswer.Line] {
+        let node = relay.configuration.node.name
+        let connections = await relay.peers().connections
+        let peers = connections.map { peer in
+            ExaminationAnswer.Line(
+                node, peer.isReached && peer.isHeard ? .pass : .fail, "peer", PeerWords(peer, from: node).text)
+        }
+        let machine = MachineExamination(relay.configuration, syncTimes: relay.syncTimes, status: await status())
+        return peers + (await onThread { machine.lines })
+    }
+}
+
+/// What `baton doctor` says of one connection between nodes.
+private struct PeerWords {
+    private let peer: PeerStatus
+    private let node: String
+
+    init(_ peer: PeerStatus, from node: String) {
+        self.peer = peer
+        self.node = node
+    }
+
+    var text: String {
+        let problem = peer.problem.map { ": \($0)" } ?? ""
+        guard let name = peer.id?.node else { return "nobody has answered at \(peer.address)\(problem)" }
+        return switch (peer.isReached, peer.isHeard) {
+        case (true, true): "\(name) (\(peer.address)), both ways"
+        case (true, false): "\(name) (\(peer.address)) is reached, but does not reach \(node): a firewall one way?"
+        case (false, true): "\(name) reaches \(node), but is not reached at \(peer.address)\(problem)"
+        case (false, false): "\(name) (\(peer.address)) is not connected\(problem)"
         }
     }
 }

@@ -74,10 +74,24 @@ extension ActionRequest.Filter {
             case "state": state = value
             case "olderThan": olderThan = value
             case "uncertain": uncertain = value != "0" && value != "false"
-            case "limit", "id", "by": break
+            case "limit", "id", "by", "scope": break
             default: throw BadRequest("unknown parameter \(name)")
             }
         }
+    }
+
+    /// The other way round, to ask other nodes the same.
+    var query: [(name: String, value: String)] {
+        var query: [(name: String, value: String)] = []
+        let texts = [
+            ("to", to), ("from", from), ("messageId", messageId), ("upstream", upstream), ("state", state),
+            ("olderThan", olderThan),
+        ]
+        for (name, value) in texts {
+            if let value { query.append((name: name, value: value)) }
+        }
+        if uncertain == true { query.append((name: "uncertain", value: "1")) }
+        return query
     }
 
     func queueFilter(ids: [String]) throws(BadRequest) -> QueueFilter {

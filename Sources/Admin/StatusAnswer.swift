@@ -1,22 +1,54 @@
-package import Node
-internal import Primitives
-
 /// `GET /api/v1/status`. The keys are stable: scripts and dashboards rest on them.
 package struct StatusAnswer: Codable, Hashable, Sendable {
     package enum Verdict: String, Codable, Sendable { case healthy, degraded, starting, draining }
 
+    /// A node; one that did not answer has only what others know of it.
     package struct NodeAnswer: Codable, Hashable, Sendable {
         package var name: String
+        /// `starting`, `serving`, `draining`, `drained`, `down`, or `no answer` from one that is alive.
         package var state: String
-        package var version: String
-        package var upSeconds: Double
-        package var acceptedPerSecond: Double
-        package var sentPerSecond: Double
+        package var alive: Bool
+        package var version: String?
+        package var upSeconds: Double?
+        package var acceptedPerSecond: Double?
+        package var sentPerSecond: Double?
+        /// That it owns.
         package var journals: Int
+        /// What it lacks of its copies of others' journals.
+        package var copyLagBytes: UInt64?
         package var syncP99Seconds: Double?
-        package var diskFreeBytes: UInt64
-        package var diskTotalBytes: UInt64
-        package var clientConnections: Int
+        package var diskFreeBytes: UInt64?
+        package var diskTotalBytes: UInt64?
+        package var clientConnections: Int?
+        /// The other nodes to whom it is alive.
+        package var seenBy: [String]
+        package var silentSeconds: Double?
+        /// Its port refuses connections: the process is gone.
+        package var provedDead: Bool
+        /// Its wall clock against that of the node that answers.
+        package var clockOffsetSeconds: Double?
+        package var address: String
+        package var zone: String
+        package var disk: String
+        package var protocols: String
+        package var configuration: String
+        package var certificateExpiry: String?
+    }
+
+    /// How many copies there are, and what may happen before one is too few.
+    package struct CopiesAnswer: Codable, Hashable, Sendable {
+        /// Of a new journal (`cluster.replicas`).
+        package var wanted: Int
+        /// Copies on live nodes of the message that has the fewest.
+        package var fewest: Int
+        /// So many nodes may fail, whichever, and mail is still taken and delivered.
+        package var mayFail: Int
+        package var nodes: Int
+        package var liveNodes: Int
+        package var needed: Int
+        package var majority: Bool
+        /// Journals with fewer copies than they had: a disk was lost.
+        package var lackingJournals: Int
     }
 
     package struct Oldest: Codable, Hashable, Sendable {
@@ -48,33 +80,82 @@ package struct StatusAnswer: Codable, Hashable, Sendable {
         package var uncertain: Int
     }
 
+    package struct TakeoverAnswer: Codable, Hashable, Sendable {
+        package var journal: String
+        package var epoch: UInt64
+        package var from: String
+        package var to: String
+        package var time: String
+        package var messages: Int
+        package var uncertain: Int
+        package var firstDeliverySeconds: Double?
+    }
+
     package struct JournalAnswer: Codable, Hashable, Sendable {
+        package struct Copy: Codable, Hashable, Sendable {
+            package var node: String
+            package var disk: String
+            /// How far the owner knows it to hold the journal durably.
+            package var acknowledged: UInt64?
+            package var lagBytes: UInt64?
+            package var alive: Bool
+            /// Its node has another disk now.
+            package var lost: Bool
+        }
+
         package var id: String
         package var epoch: UInt64
+        /// `open`, `sealed`; `claiming`, `taking over`, `replica`, `blind` where nobody is known to own it.
         package var state: String
+        package var owner: String?
+        /// Of the owner's lease; nil when it never ends (a journal of one copy).
+        package var leaseSeconds: Double?
         package var bytes: UInt64
+        package var committed: UInt64
         package var unfinished: Int
+        package var whole: Bool
+        package var copies: [Copy]
+    }
+
+    /// Another node as the one that answers sees it (`scope=local` only).
+    package struct PeerAnswer: Codable, Hashable, Sendable {
+        package var name: String
+        package var disk: String
+        package var alive: Bool
+        package var connected: Bool
+        package var silentSeconds: Double?
+        package var provedDead: Bool
+        package var says: [String: String]
     }
 
     package var verdict: Verdict
     /// The verdict in words, with the fault tolerance left.
     package var summary: String
     package var warnings: Int
+    /// Whether mail is accepted, by any node.
     package var ready: Bool
     package var time: String
     /// The node that answered.
     package var from: String
     package var cluster: String
+    /// Nodes that did not answer this one.
+    package var silent: [String]
     package var nodes: [NodeAnswer]
+    package var copies: CopiesAnswer
     package var queue: QueueAnswer
     package var recent5m: RecentAnswer
+    package var takeovers: [TakeoverAnswer]
     package var upstreams: [UpstreamAnswer]
     package var journals: [JournalAnswer]
+    package var peers: [PeerAnswer]?
+    package var drainedNodes: [String]
+    package var disabledUpstreams: [String]
     package var problems: [ProblemAnswer]
 }
 
 package struct UpstreamAnswer: Codable, Hashable, Sendable {
     package var name: String
+    /// `partial`: down at the nodes of `downAt`, and not at others.
     package var state: String
     package var share: Double?
     package var wantedShare: Double
@@ -91,26 +172,7 @@ package struct UpstreamAnswer: Codable, Hashable, Sendable {
     package var sent: UInt64
     package var deferred: UInt64
     package var failed: UInt64
-
-    package init(_ status: NodeStatus.UpstreamStatus) {
-        name = status.name
-        state = status.state.rawValue
-        share = status.share
-        wantedShare = status.wantedShare
-        sentPerSecond = status.sentPerSecond
-        connections = status.connections
-        maximumConnections = status.maximumConnections
-        transientShare = status.transientShare
-        permanentShare = status.permanentShare
-        medianSeconds = status.median?.inSeconds
-        ready = status.ready
-        failure = status.failure
-        downSeconds = status.downFor?.inSeconds
-        nextProbeSeconds = status.nextProbe?.inSeconds
-        sent = status.sent
-        deferred = status.deferred
-        failed = status.failed
-    }
+    package var downAt: [String]
 }
 
 package struct ProblemAnswer: Codable, Hashable, Sendable {
@@ -120,103 +182,6 @@ package struct ProblemAnswer: Codable, Hashable, Sendable {
     package var effect: String
     package var baton: String
     package var you: String
-
-    package init(_ problem: Problem) {
-        name = problem.name
-        severity = problem.severity.rawValue
-        summary = problem.summary
-        effect = problem.effect
-        baton = problem.baton
-        you = problem.you
-    }
-}
-
-extension StatusAnswer {
-    package init(_ status: NodeStatus, _ facts: NodeFacts) {
-        verdict = Verdict(status)
-        warnings = status.problems.filter { $0.severity == .warning }.count
-        summary = verdict.summary(of: status, warnings: warnings)
-        ready = status.isReady
-        time = status.time.rfc3339
-        from = facts.name
-        cluster = facts.cluster
-        nodes = [NodeAnswer(status, facts)]
-        queue = QueueAnswer(status.queue, at: status.time)
-        recent5m = RecentAnswer(
-            accepted: status.recent.accepted, delivered: status.recent.sent, deferred: status.recent.deferred,
-            bounced: status.recent.bounced, uncertain: status.recent.uncertain)
-        upstreams = status.upstreams.map(UpstreamAnswer.init)
-        journals = status.journals.map {
-            JournalAnswer(
-                id: $0.id.description, epoch: $0.epoch, state: $0.state, bytes: $0.bytes.bytes,
-                unfinished: $0.unfinished)
-        }
-        problems = status.problems.map(ProblemAnswer.init)
-    }
-}
-
-extension StatusAnswer.NodeAnswer {
-    init(_ status: NodeStatus, _ facts: NodeFacts) {
-        name = facts.name
-        state = status.state.rawValue
-        version = BatonVersion.current
-        upSeconds = facts.upFor.inSeconds
-        acceptedPerSecond = status.recent.acceptedPerSecond
-        sentPerSecond = status.recent.sentPerSecond
-        journals = status.journals.count
-        syncP99Seconds = facts.syncTime.count > 0 ? facts.syncTime.quantile(0.99).inSeconds : nil
-        diskFreeBytes = status.diskFree.bytes
-        diskTotalBytes = status.diskTotal.bytes
-        clientConnections = facts.clientConnections
-    }
-}
-
-extension StatusAnswer.QueueAnswer {
-    init(_ queue: NodeStatus.Queue, at now: WallTime) {
-        messages = queue.messages
-        bytes = queue.bytes.bytes
-        due = queue.due
-        sending = queue.sending
-        retrying = queue.retrying
-        waitingForUpstream = queue.waitingForUpstream
-        held = queue.held
-        uncertain = queue.uncertain
-        oldestDueSeconds = queue.oldestDue?.inSeconds
-        oldest = queue.oldest.map { message in
-            // Of many recipients the one with most tries explains the age.
-            let stuck = message.recipients.max { $0.tries < $1.tries }
-            return StatusAnswer.Oldest(
-                id: message.id.description, ageSeconds: (now - message.accepted).inSeconds, tries: stuck?.tries ?? 0,
-                to: stuck?.address ?? "", lastReply: stuck?.lastReply ?? "")
-        }
-    }
-}
-
-extension StatusAnswer.Verdict {
-    init(_ status: NodeStatus) {
-        switch status.state {
-        case .starting: self = .starting
-        case .draining: self = .draining
-        case .serving:
-            let isDegraded = !status.isReady || status.problems.contains { $0.severity == .degraded }
-            self = isDegraded ? .degraded : .healthy
-        }
-    }
-
-    /// The first line of `baton status` without its time.
-    func summary(of status: NodeStatus, warnings: Int) -> String {
-        let delivers = status.upstreams.contains { $0.state == .up || $0.state == .ramping }
-        let doing =
-            switch (status.isReady, delivers) {
-            case (true, true): "accepting and delivering"
-            case (true, false): "accepting, not delivering"
-            case (false, true): "not accepting, delivering"
-            case (false, false): "neither accepting nor delivering"
-            }
-        // One node holds the one copy: losing its disk loses what is queued, and that is said each time.
-        let hasWarnings = self == .healthy && warnings > 0
-        let tolerance = "\(hasWarnings ? "all" : "every message") on 1 disk · 0 nodes may fail"
-        let count = hasWarnings ? ", \(warnings) warning\(warnings == 1 ? "" : "s")" : ""
-        return "\(rawValue)\(count): \(doing) · \(tolerance)"
-    }
+    /// Where it stands, or of whom it speaks.
+    package var nodes: [String]
 }

@@ -4,7 +4,7 @@ internal import Primitives
 /// The queue for people.
 enum QueueText {
     static func list(_ answer: QueueListAnswer) -> String {
-        guard answer.matched > 0 else { return "no message matches\n" }
+        guard answer.matched > 0 else { return "no message matches\n" + silence(answer.silent) }
         // Whole ids: those of one burst differ only at their end, and they are there to be pasted.
         var table = TextTable([
             ("ID", .left), ("AGE", .right), ("SIZE", .right), ("TRIES", .right), ("STATE", .left), ("TO", .left),
@@ -26,15 +26,15 @@ enum QueueText {
         }
         let rest = answer.matched - answer.messages.count
         let tail = rest > 0 ? "and \(grouped(rest)) more: --limit N, or a filter\n" : ""
-        return table.lines.joined(separator: "\n") + "\n" + tail
+        return table.lines.joined(separator: "\n") + "\n" + tail + silence(answer.silent)
     }
 
     static func message(_ message: MessageAnswer) -> String {
         var lines = [
             "\(message.id)  \(sender(message)) to \(counted(message.recipients.count, "recipient")) · "
                 + "\(ByteCount(bytes: message.bytes))\(message.messageId.isEmpty ? "" : " · \(printable(message.messageId))")",
-            "accepted \(message.accepted) (\(span(message.ageSeconds)) ago) · journal \(message.journal.suffix(4)) · "
-                + "\(counted(message.attempts, "attempt"))",
+            "accepted \(message.accepted) (\(span(message.ageSeconds)) ago) · journal \(message.journal.suffix(4)) "
+                + "of \(message.owner ?? "nobody now") · \(counted(message.attempts, "attempt"))",
         ]
         if message.uncertain {
             lines.append("uncertain: an attempt has no recorded outcome, it may have been delivered already")
@@ -60,7 +60,7 @@ enum QueueText {
     }
 
     static func summary(_ answer: QueueSummaryAnswer, limit: Int) -> String {
-        guard !answer.rows.isEmpty else { return "no message matches\n" }
+        guard !answer.rows.isEmpty else { return "no message matches\n" + silence(answer.silent) }
         var table = TextTable([
             ("MESSAGES", .right), ("RECIPIENTS", .right), ("SIZE", .right), ("OLDEST", .right),
             (answer.by.uppercased(), .left),
@@ -76,7 +76,7 @@ enum QueueText {
         if answer.counted < answer.matched {
             text += "of the \(grouped(answer.counted)) oldest of \(grouped(answer.matched)) messages\n"
         }
-        return text
+        return text + silence(answer.silent)
     }
 
     /// What a bulk action means: the count and three samples.
@@ -89,18 +89,19 @@ enum QueueText {
                 "  \(sample.id)  \(span(sample.ageSeconds)) old, \(short(sample.state)), \(sender(sample)) to \(to)\(more)"
             text += cut(printable(line), TextTable.width) + "\n"
         }
-        return text
+        return text + silence(answer.silent)
     }
 
     static func outcomes(_ answer: ActionAnswer) -> String {
         let words = [
             "done": "done", "sent": "too late, already sent", "unanswered": "too late, and the upstream did not answer",
-            "notFound": "no longer there", "nothingToDo": "nothing to do", "tryAgain": "not now, try again",
+            "notFound": "no longer there", "nothingToDo": "nothing to do", "tryAgain": "no owner now, try again",
+            "noAnswer": "told to a node that did not answer: baton trace ID says what became of it",
         ]
         let parts = answer.outcomes.sorted { $0.key < $1.key }.map { "\(grouped($0.value)) \(words[$0.key] ?? $0.key)" }
         var text = "\(answer.verb): \(parts.isEmpty ? "no message matches" : parts.joined(separator: " · "))\n"
         if answer.remaining > 0 { text += "\(grouped(answer.remaining)) more match: run it again\n" }
-        return text
+        return text + silence(answer.silent)
     }
 
     static func sender(_ message: MessageAnswer) -> String { message.sender.isEmpty ? "<>" : message.sender }

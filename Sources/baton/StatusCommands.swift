@@ -4,13 +4,16 @@ internal import Glibc
 
 let statusCommands = [
     CommandSpec(
-        ["status"], "the node at a glance, what is wrong and what to do",
+        ["status"], "the cluster at a glance, what is wrong and what to do",
         options: [OptionSpec("watch", nil, "again every 2 seconds, until interrupted")] + AdminClient.options,
         examples: ["baton status --config /etc/baton/baton.json5", "baton status --json | jq .queue"],
         details: """
             Exit 0: healthy, also with warnings that Baton handles itself. 1: degraded, starting or draining.
-            JSON: verdict, summary, warnings, ready, time, from, cluster, nodes[], queue{}, recent5m{}, upstreams[],
-            journals[], problems[{name, severity, summary, effect, baton, you}]. Times are RFC 3339, durations seconds.
+            Any node answers for all, within a second, also without a majority.
+            JSON: verdict, summary, warnings, ready, time, from, cluster, silent[], nodes[], copies{wanted, fewest, mayFail,
+            nodes, liveNodes, needed, majority, lackingJournals}, queue{}, recent5m{}, takeovers[], upstreams[], journals[],
+            drainedNodes[], disabledUpstreams[], problems[{name, severity, summary, effect, baton, you, nodes}]. Times are
+            RFC 3339, durations seconds.
             """,
         run: status),
     CommandSpec(

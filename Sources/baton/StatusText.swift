@@ -12,7 +12,7 @@ struct StatusText {
     }
 
     var text: String {
-        let blocks = [[verdict], nodes, queue + [recent], upstreams, problems]
+        let blocks = [[verdict], nodes, queue + [recent], takeovers, upstreams, problems]
         return blocks.filter { !$0.isEmpty }.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
     }
 
@@ -31,22 +31,7 @@ struct StatusText {
         return Output.tinted(left, tone, colour: colour) + padding + right
     }
 
-    private var nodes: [String] {
-        var table = TextTable([
-            ("NODE", .left), ("STATE", .left), ("VERSION", .left), ("UP", .left), ("IN/s", .right), ("OUT/s", .right),
-            ("OWNS", .left), ("SYNC p99", .left), ("DISK FREE", .left), ("CLIENTS", .right),
-        ])
-        for node in status.nodes {
-            let free = node.diskTotalBytes > 0 ? Double(node.diskFreeBytes) / Double(node.diskTotalBytes) : nil
-            table.add([
-                node.name, node.state, node.version, span(node.upSeconds), rate(node.acceptedPerSecond),
-                rate(node.sentPerSecond), counted(node.journals, "journal"), span(node.syncP99Seconds),
-                percentage(free),
-                grouped(node.clientConnections),
-            ])
-        }
-        return heading(table.lines)
-    }
+    private var nodes: [String] { heading(NodesText.glance(status.nodes)) }
 
     private var queue: [String] {
         let queue = status.queue
@@ -80,7 +65,27 @@ struct StatusText {
             + "deferred \(grouped(recent.deferred)) · bounced \(grouped(recent.bounced)) · uncertain \(grouped(recent.uncertain))"
     }
 
-    private var upstreams: [String] { heading(UpstreamText.table(status.upstreams)) }
+    /// What came from dead nodes in the last quarter of an hour, a paragraph for each of them.
+    private var takeovers: [String] {
+        let now = WallTime(rfc3339: status.time)
+        let recent = status.takeovers.filter { takeover in
+            guard let now, let time = WallTime(rfc3339: takeover.time) else { return true }
+            return now - time < .minutes(15)
+        }
+        var order: [String] = []
+        for takeover in recent where !order.contains(takeover.from) { order.append(takeover.from) }
+        return order.flatMap { from in TakeoverText.lines(from, recent.filter { $0.from == from }) }
+    }
+
+    /// One line when all is well with them and something else is not: the eye belongs there.
+    private var upstreams: [String] {
+        let isCalm = status.upstreams.allSatisfy { $0.state == "up" || $0.state == "disabled" }
+        guard isCalm, !takeovers.isEmpty else { return heading(UpstreamText.table(status.upstreams)) }
+        let parts = status.upstreams.map { upstream in
+            "\(upstream.name) \(upstream.state)\(upstream.share.map { " \(percentage($0))" } ?? "")"
+        }
+        return wrapped(parts, lead: "UPSTREAM  ", indent: "          ")
+    }
 
     private var problems: [String] {
         guard !status.problems.isEmpty else { return ["PROBLEMS  none"] }
@@ -104,84 +109,4 @@ struct StatusText {
         guard let first = lines.first else { return [] }
         return [Output.tinted(first, .heading, colour: colour)] + lines.dropFirst()
     }
-}
-
-enum UpstreamText {
-    static func table(_ upstreams: [UpstreamAnswer]) -> [String] {
-        var table = TextTable([
-            ("UPSTREAM", .left), ("STATE", .left), ("SHARE", .right), ("WANTED", .right), ("OUT/s", .right),
-            ("CONNS", .right), ("4xx", .right), ("5xx", .right), ("p50", .right), ("READY", .right),
-        ])
-        for upstream in upstreams {
-            let hasResults = upstream.share != nil
-            table.add([
-                upstream.name, upstream.state, percentage(upstream.share), percentage(upstream.wantedShare),
-                rate(upstream.sentPerSecond), "\(upstream.connections)/\(upstream.maximumConnections)",
-                percentage(hasResults ? upstream.transientShare : nil),
-                percentage(hasResults ? upstream.permanentShare : nil), span(upstream.medianSeconds),
-                grouped(upstream.ready),
-            ])
-        }
-        return table.lines
-    }
-
-    static func details(_ upstream: UpstreamAnswer) -> String {
-        var lines = table([upstream])
-        lines.append("")
-        lines.append(
-            "since start  \(grouped(upstream.sent)) sent · \(grouped(upstream.deferred)) deferred · \(grouped(upstream.failed)) failed"
-        )
-        if let down = upstream.downSeconds {
-            let next = upstream.nextProbeSeconds.map { ", tried again in \(span($0))" } ?? ""
-            lines.append("down         for \(span(down))\(next)")
-        }
-        if let failure = upstream.failure { lines += folded("failure      \(printable(failure))", TextTable.width) }
-        if upstream.state == "disabled" {
-            lines.append("disabled     by hand; back with: baton upstreams enable \(upstream.name)")
-        }
-        return lines.joined(separator: "\n") + "\n"
-    }
-}
-
-/// Whole numbers from ten up, a digit after the point below.
-func rate(_ value: Double) -> String {
-    if value > 0, value < 9.95 {
-        let tenths = Int((value * 10).rounded())
-        return "\(tenths / 10).\(tenths % 10)"
-    }
-    return grouped(Int(value.rounded()))
-}
-
-func counted(_ count: Int, _ one: String, _ many: String? = nil) -> String {
-    "\(grouped(count)) \(count == 1 ? one : many ?? one + "s")"
-}
-
-/// Parts with ` · ` between them, in lines that fit.
-func wrapped(_ parts: [String], lead: String, indent: String) -> [String] {
-    var lines = [lead]
-    for (index, part) in parts.enumerated() {
-        let separator = index == 0 ? "" : " · "
-        if let last = lines.last, last.count + separator.count + part.count <= TextTable.width {
-            lines[lines.count - 1] += separator + part
-        } else {
-            lines.append(indent + part)
-        }
-    }
-    return lines
-}
-
-/// Breaks a text at spaces into lines of at most so many characters.
-func folded(_ text: String, _ width: Int) -> [String] {
-    var lines = [""]
-    for word in printable(text).split(separator: " ", omittingEmptySubsequences: false) {
-        let last = lines[lines.count - 1]
-        if last.isEmpty {
-            lines[lines.count - 1] = String(word)
-        } else if last.count + 1 + word.count <= width {
-            lines[lines.count - 1] += " " + word
-        } else {
-            lines.append(String(word))
-        }
-    }
-    return lines
 }

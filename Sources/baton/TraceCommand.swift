@@ -6,9 +6,10 @@ let traceCommands = [
         ["trace"], "one message's life, by time: accepted, on disk, tried where, replies", arguments: "ID",
         options: AdminClient.options, examples: ["baton trace 01JD9Q4X7M2TB3W1YFZK5S0ACD"],
         details: """
-            Finished messages are found by their whole id, for 7 days. Unfinished ones by any unambiguous beginning.
+            Asks all nodes; NODE is who did it. Finished messages are found by their whole id, for 7 days. Unfinished ones by
+            any unambiguous beginning.
             JSON: id, accepted, sender, recipients[], bytes, messageId, delivered, finished, takeovers, uncertain,
-            message{} (while unfinished), events[{time, node, text, mark}].
+            message{} (while unfinished), events[{time, node, text, mark}], knownBy[], silent[].
             """,
         run: trace)
 ]
@@ -48,7 +49,10 @@ enum TraceText {
                 lines.append(lead + part + (isLast && !mark.isEmpty ? gap + mark : ""))
             }
         }
-        lines += ["", "for programs: --json"]
+        lines.append("")
+        if trace.knownBy.count > 1 { lines.append("on the disks of \(listed(trace.knownBy))") }
+        if !trace.silent.isEmpty { lines.append("not answered by: \(trace.silent.joined(separator: ", "))") }
+        lines.append("for programs: --json")
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -65,8 +69,16 @@ enum TraceText {
     private static func verdict(_ trace: TraceAnswer) -> String {
         var parts = ["delivered \(trace.delivered) of \(trace.recipients.count)"]
         parts.append(trace.finished ? "finished" : trace.message?.state ?? "unfinished")
+        if let last = lastDelivery(trace) { parts.append("last one \(last) after acceptance") }
         if trace.takeovers > 0 { parts.append("survived \(counted(trace.takeovers, "takeover"))") }
         parts.append(trace.uncertain ? "may have been delivered twice" : "no duplicate possible")
         return parts.joined(separator: " · ")
+    }
+
+    private static func lastDelivery(_ trace: TraceAnswer) -> String? {
+        guard let time = trace.events.last(where: { $0.mark == "delivered" }).flatMap({ WallTime(rfc3339: $0.time) }),
+            let accepted = WallTime(rfc3339: trace.accepted)
+        else { return nil }
+        return (time - accepted).short
     }
 }

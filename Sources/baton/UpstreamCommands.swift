@@ -10,18 +10,20 @@ let upstreamCommands = [
         details: """
             Exit 1 when an upstream is down.
             JSON: upstreams[{name, state, share, wantedShare, sentPerSecond, connections, maximumConnections, transientShare,
-            permanentShare, medianSeconds, ready, failure, downSeconds, nextProbeSeconds, sent, deferred, failed}].
+            permanentShare, medianSeconds, ready, failure, downSeconds, nextProbeSeconds, sent, deferred, failed, downAt[]}], silent[].
             """,
         run: list),
     CommandSpec(
         ["upstreams", "show"], "one upstream, with its last failure", arguments: "NAME", options: AdminClient.options,
         examples: ["baton upstreams show own"], run: show),
     CommandSpec(
-        ["upstreams", "enable"], "lets an upstream take mail again", arguments: "NAME", options: AdminClient.options,
-        examples: ["baton upstreams enable own"], run: { try await change("enable", $0) }),
+        ["upstreams", "enable"], "lets an upstream take mail again, on all nodes", arguments: "NAME",
+        options: AdminClient.options, examples: ["baton upstreams enable own"], run: { try await change("enable", $0) }),
     CommandSpec(
-        ["upstreams", "disable"], "gives an upstream no new mail, until enable or a restart", arguments: "NAME",
-        options: AdminClient.options, examples: ["baton upstreams disable own"],
+        ["upstreams", "disable"], "gives an upstream no new mail on any node, until enable", arguments: "NAME",
+        options: [OptionSpec("reason", "TEXT", "stands in the record")] + AdminClient.options,
+        examples: ["baton upstreams disable own --reason 'maintenance until 18:00'"],
+        details: "It stays off through restarts. Its mail goes by the other upstreams of the route, or waits.",
         run: { try await change("disable", $0) }),
 ]
 
@@ -34,7 +36,8 @@ private func list(_ arguments: Arguments) async throws -> Int32 {
         Output.write(bytes)
     } else {
         Output.line(UpstreamText.table(answer.upstreams).joined(separator: "\n"))
-        for upstream in answer.upstreams where upstream.state == "down" {
+        Output.write(silence(answer.silent))
+        for upstream in answer.upstreams where ["down", "partial"].contains(upstream.state) {
             if let failure = upstream.failure {
                 Output.line(cut("\(upstream.name): \(printable(failure))", TextTable.width))
             }
@@ -55,7 +58,9 @@ private func show(_ arguments: Arguments) async throws -> Int32 {
 private func change(_ verb: String, _ arguments: Arguments) async throws -> Int32 {
     let name = try arguments.plain(1...1, "the name of one upstream")[0]
     let client = try AdminClient(arguments)
-    let bytes = try client.ask("POST", "/api/v1/upstreams/\(encoded(name))/\(verb)")
+    let by = Output.environment("SUDO_USER") ?? Output.environment("USER")
+    let body = CommandBody(by: by, reason: arguments.text("reason"))
+    let bytes = try client.ask("POST", "/api/v1/upstreams/\(encoded(name))/\(verb)", body: JSONText.bytes(body))
     if arguments.has("json") { Output.write(bytes) } else { Output.line("\(name) is \(verb)d") }
     return 0
 }

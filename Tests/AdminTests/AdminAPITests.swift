@@ -1,29 +1,8 @@
-import FoundationEssentials
 @testable import Node
 import Primitives
 import Testing
 
 @testable import Admin
-
-private func get(_ path: String, _ api: AdminAPI, query: [(String, String)] = []) async -> AdminResponse {
-    var request = AdminRequest(method: "GET", path: path)
-    request.query = query.map { (name: $0.0, value: $0.1) }
-    return await api.answer(request)
-}
-
-private func post(_ path: String, _ body: String, _ api: AdminAPI) async -> AdminResponse {
-    var request = AdminRequest(method: "POST", path: path)
-    request.body = Array(body.utf8)
-    return await api.answer(request)
-}
-
-extension AdminResponse {
-    fileprivate var text: String { String(decoding: body, as: UTF8.self) }
-
-    fileprivate func decoded<T: Decodable>(_ type: T.Type = T.self) throws -> T {
-        try JSONDecoder().decode(T.self, from: Data(body))
-    }
-}
 
 @Suite("Admin API")
 struct AdminAPITests {
@@ -53,7 +32,7 @@ struct AdminAPITests {
         func summary(_ change: (inout NodeStatus) -> Void) -> String {
             var status = FixedSource.healthy
             change(&status)
-            return StatusAnswer(status, NodeFacts(name: "a", cluster: "mail", upFor: .zero)).summary
+            return StatusMerge(StatusAnswer(status, NodeFacts(name: "a", cluster: "mail", upFor: .zero))).answer.summary
         }
         func problem(_ severity: Problem.Severity) -> Problem {
             Problem(name: "x", severity: severity, summary: "", effect: "", baton: "", you: "")
@@ -186,7 +165,9 @@ struct AdminAPITests {
     @Test("upstreams are switched by name")
     func upstreams() async {
         #expect(await post("/api/v1/upstreams/ses/disable", "", api).status == 200)
-        #expect(source.state.withLock { $0.enabled } == ["ses": false])
+        #expect(source.state.withLock { $0.records.keys.sorted() } == ["upstream/ses/off"])
+        #expect(await post("/api/v1/upstreams/ses/enable", "", api).status == 200)
+        #expect(source.state.withLock { $0.records.isEmpty })
         #expect(await post("/api/v1/upstreams/moon/disable", "", api).status == 404)
         #expect(await get("/api/v1/upstreams/own", api).status == 200)
         #expect(await get("/api/v1/upstreams/moon", api).status == 404)

@@ -1,5 +1,6 @@
 @testable import Node
 import Primitives
+import Relay
 import SMTP
 import Synchronization
 
@@ -9,16 +10,106 @@ import Synchronization
 final class FixedSource: NodeSource {
     struct State {
         var status = FixedSource.healthy
+        var facts: NodeFacts
         var messages: [MessageStatus] = []
         var commands: [Command] = []
-        var enabled: [String: Bool] = [:]
+        var records: [String: [UInt8]] = [:]
+        var recorded: RecordOutcome = .done
+        var forgotten: [String] = []
+        var events: [EventsAnswer.Event] = []
+        /// The other nodes; who is missing here does not answer.
+        var peers: [String: FixedSource] = [:]
+        var asked = 0
     }
 
+    let name: String
     let state: Mutex<State>
 
-    init(messages: [MessageStatus] = []) { state = Mutex(State(messages: messages)) }
+    init(_ name: String = "a", messages: [MessageStatus] = []) {
+        self.name = name
+        var facts = NodeFacts(name: name, cluster: "mail", upFor: .hours(219))
+        facts.syncTime.record(.milliseconds(2))
+        facts.refusals[.init(code: 550, reason: "relaying \"denied\"")] = 3
+        facts.disk = FixedSource.replica(name).disk.description
+        state = Mutex(State(facts: facts, messages: messages))
+    }
 
+    func status() async -> NodeStatus { state.withLock { $0.status } }
+
+    func facts() async -> NodeFacts { state.withLock { $0.facts } }
+
+    func list(_ filter: QueueFilter, limit: Int) async -> (messages: [MessageStatus], matched: Int) {
+        let all = state.withLock { $0.messages }.filter { message in
+            (filter.ids.isEmpty || filter.ids.contains { $0.contains(message.id.ulid) })
+                && (filter.to.map { to in message.recipients.contains { $0.address.contains(to) } } ?? true)
+                && (filter.state.map { $0 == message.state } ?? true)
+        }
+        return (Array(all.prefix(limit)), all.count)
+    }
+
+    func message(_ id: MessageID) async -> MessageStatus? { state.withLock { $0.messages }.first { $0.id == id } }
+
+    func content(of message: MessageStatus) async -> [UInt8]? { Array("Subject: \(name)\r\n\r\n.dot\r\n".utf8) }
+
+    func perform(_ command: Command) async -> CommandAnswer {
+        state.withLock {
+            $0.commands.append(command)
+            return $0.messages.contains { $0.id == command.message } ? .done : .notFound
+        }
+    }
+
+    func trace(_ id: MessageID) async -> TraceAnswer? {
+        guard let message = await message(id) else { return nil }
+        return TraceAnswer(
+            id: id.description, accepted: message.accepted.rfc3339, sender: message.sender,
+            recipients: ["ann@example.net"],
+            bytes: 4096, messageId: "", delivered: 0, finished: false, takeovers: 0, uncertain: false, message: nil,
+            events: [.init(time: message.accepted.rfc3339, node: "a", text: "accepted from 10.0.0.9", mark: nil)],
+            knownBy: [], silent: [])
+    }
+
+    // MARK: The cluster
+
+    func ask(_ peer: ReplicaID, _ what: [UInt8], patience: Duration) async -> [UInt8]? {
+        let other = state.withLock {
+            $0.asked += 1
+            return $0.peers[peer.node]
+        }
+        guard let other else { return nil }
+        return await AdminAPI(other, scope: .local).answer(peer: what)
+    }
+
+    func answerPeers(with answer: @escaping @Sendable ([UInt8]) async -> [UInt8]) async {}
+
+    func record(_ key: String, _ value: [UInt8]?) async -> RecordOutcome {
+        state.withLock {
+            if $0.recorded == .done { $0.records[key] = value }
+            return $0.recorded
+        }
+    }
+
+    func forget(_ node: String) async -> RecordOutcome {
+        state.withLock {
+            $0.forgotten.append(node)
+            return $0.recorded
+        }
+    }
+
+    func events(after sequence: UInt64) async -> [EventsAnswer.Event] {
+        state.withLock { $0.events.filter { $0.sequence > sequence } }
+    }
+
+    func examine() async -> [ExaminationAnswer.Line] { [.init(name, .pass, "sync", "4 KiB: median 1 ms")] }
+}
+
+// MARK: - What they say
+
+extension FixedSource {
     static let time = WallTime(milliseconds: 1_795_521_871_123)  // 2026-11-24T12:04:31.123Z
+
+    static func replica(_ node: String, disk: UInt64 = 1) -> ReplicaID {
+        ReplicaID(node: node, disk: DiskID(ULID(high: disk, low: UInt64(node.utf8.first ?? 0))))
+    }
 
     static var healthy: NodeStatus {
         var counters = NodeCounters()
@@ -36,8 +127,9 @@ final class FixedSource: NodeSource {
         queue.oldestDue = .milliseconds(400)
         return NodeStatus(
             state: .serving, isReady: true, time: time, queue: queue, recent: NodeStatus.Recent(),
-            upstreams: [upstream("ses", .up), upstream("own", .up)], journals: [], diskFree: .gibibytes(70),
-            diskTotal: .gibibytes(100), problems: [], counters: counters)
+            upstreams: [upstream("ses", .up), upstream("own", .up)], journals: [], peers: [], takeovers: [],
+            drainedNodes: [], disabledUpstreams: [], replicas: 1, diskFree: .gibibytes(70), diskTotal: .gibibytes(100),
+            problems: [], counters: counters)
     }
 
     static func upstream(
@@ -51,65 +143,96 @@ final class FixedSource: NodeSource {
     }
 
     static func message(
-        _ number: UInt64, to address: String = "ann@example.net", state: MessageStatus.State = .retrying
+        _ number: UInt64, to address: String = "ann@example.net", state: MessageStatus.State = .retrying,
+        journal: UInt64 = 0
     )
         -> MessageStatus
     {
-        MessageStatus(
+        let journal = JournalID(ULID(high: 0, low: journal))
+        return MessageStatus(
             id: MessageID(ULID(high: UInt64(time.milliseconds - 60_000) << 16 | number, low: number)),
-            journal: JournalID(.zero), state: state, accepted: WallTime(milliseconds: time.milliseconds - 60_000),
+            journal: journal, state: state, accepted: WallTime(milliseconds: time.milliseconds - 60_000),
             sender: "billing@shop.example",
             recipients: [
                 .init(
                     address: address, state: state.rawValue, tries: 2, due: nil, lastReply: "451 4.7.1 greylisted",
                     upstream: "ses")
             ], size: ByteCount(bytes: 4096), messageIDField: "<8f1c@shop.example>", attempts: 2, isUncertain: false,
-            due: nil, content: ContentReference(journal: JournalID(.zero), frame: nil, frameOffset: 0, runs: []))
+            due: nil, content: ContentReference(journal: journal, frame: nil, frameOffset: 0, runs: []))
     }
 
-    func status() async -> NodeStatus { state.withLock { $0.status } }
-
-    func facts() async -> NodeFacts {
-        var facts = NodeFacts(name: "a", cluster: "mail", upFor: .hours(219))
-        facts.syncTime.record(.milliseconds(2))
-        facts.refusals[.init(code: 550, reason: "relaying \"denied\"")] = 3
-        return facts
+    /// A journal with a copy on each of the nodes; `role` is that of whoever tells.
+    static func journal(
+        _ number: UInt64, _ role: NodeStatus.JournalStatus.Role, owner: ReplicaID?, on members: [ReplicaID],
+        unfinished: Int = 1, live: [String] = ["a", "b", "c"], behind: [String: UInt64] = [:]
+    ) -> NodeStatus.JournalStatus {
+        NodeStatus.JournalStatus(
+            id: JournalID(ULID(high: 0, low: number)), role: role, isSealed: false, epoch: 12, owner: owner,
+            leaseLeft: .seconds(2), bytes: .mebibytes(50), committed: ByteCount.mebibytes(50).bytes,
+            unfinished: unfinished,
+            copies: members.map { member in
+                let whole = ByteCount.mebibytes(50).bytes
+                return .init(
+                    replica: member, acknowledged: role == .owner ? whole - (behind[member.node] ?? 0) : nil,
+                    isAlive: live.contains(member.node))
+            }, isWhole: true)
     }
 
-    func list(_ filter: QueueFilter, limit: Int) async -> (messages: [MessageStatus], matched: Int) {
-        let all = state.withLock { $0.messages }.filter { message in
-            (filter.ids.isEmpty || filter.ids.contains { $0.contains(message.id.ulid) })
-                && (filter.to.map { to in message.recipients.contains { $0.address.contains(to) } } ?? true)
-                && (filter.state.map { $0 == message.state } ?? true)
+    static func peer(
+        _ replica: ReplicaID, silentFor: Duration = .milliseconds(100), isProvedDead: Bool = false
+    ) -> NodeStatus.PeerStatus {
+        let isAlive = silentFor < .seconds(2)
+        return NodeStatus.PeerStatus(
+            replica: replica, isAlive: isAlive, isConnected: isAlive, silentFor: silentFor, isProvedDead: isProvedDead,
+            says: ["state": Array("serving".utf8), "version": Array(BatonVersion.current.utf8)], isForgotten: false)
+    }
+}
+
+/// Three nodes that hear each other; each owns a journal with copies on all.
+final class FixedCluster: Sendable {
+    let nodes: [String: FixedSource]
+
+    init(_ names: [String] = ["a", "b", "c"]) {
+        var nodes: [String: FixedSource] = [:]
+        let replicas = names.map { FixedSource.replica($0) }
+        for name in names { nodes[name] = FixedSource(name) }
+        for (index, name) in names.enumerated() {
+            nodes[name]?.state.withLock { state in
+                state.facts.replicas = 3
+                state.peers = nodes.filter { $0.key != name }
+                state.status.peers = replicas.filter { $0.node != name }.map { FixedSource.peer($0) }
+                state.status.journals = replicas.enumerated().map { number, owner in
+                    FixedSource.journal(UInt64(number), number == index ? .owner : .replica, owner: owner, on: replicas)
+                }
+                state.status.replicas = 3
+                state.status.queue.messages = 1
+            }
         }
-        return (Array(all.prefix(limit)), all.count)
+        self.nodes = nodes
     }
 
-    func message(_ id: MessageID) async -> MessageStatus? { state.withLock { $0.messages }.first { $0.id == id } }
+    subscript(_ name: String) -> FixedSource { nodes[name] ?? FixedSource(name) }
 
-    func content(of message: MessageStatus) async -> [UInt8]? { Array("Subject: x\r\n\r\n.dot\r\n".utf8) }
+    func api(_ name: String) -> AdminAPI { AdminAPI(self[name], scope: .local) }
 
-    func perform(_ command: Command) async -> CommandAnswer {
-        state.withLock {
-            $0.commands.append(command)
-            return $0.messages.contains { $0.id == command.message } ? .done : .notFound
+    /// As if its process had been killed so long ago; its journal was claimed by a.
+    func kill(_ name: String, silentFor: Duration = .seconds(8)) {
+        let replicas = nodes.keys.sorted().map { FixedSource.replica($0) }
+        let live = nodes.keys.filter { $0 != name }
+        for (other, source) in nodes where other != name {
+            source.state.withLock { state in
+                state.peers[name] = nil
+                for index in state.status.peers.indices where state.status.peers[index].replica.node == name {
+                    state.status.peers[index] = FixedSource.peer(
+                        FixedSource.replica(name), silentFor: silentFor, isProvedDead: true)
+                }
+                state.status.journals = replicas.enumerated().map { number, owner in
+                    let heir = owner.node == name ? FixedSource.replica("a") : owner
+                    return FixedSource.journal(
+                        UInt64(number), heir.node == other ? .owner : .replica, owner: heir, on: replicas, live: live,
+                        behind: [name: 41 << 20])
+                }
+            }
         }
-    }
-
-    func enableUpstream(_ name: String, _ enabled: Bool) async -> Bool {
-        state.withLock {
-            guard $0.status.upstreams.contains(where: { $0.name == name }) else { return false }
-            $0.enabled[name] = enabled
-            return true
-        }
-    }
-
-    func trace(_ id: MessageID) async -> TraceAnswer? {
-        guard let message = await message(id) else { return nil }
-        return TraceAnswer(
-            id: id.description, accepted: message.accepted.rfc3339, sender: message.sender,
-            recipients: ["ann@example.net"],
-            bytes: 4096, messageId: "", delivered: 0, finished: false, takeovers: 0, uncertain: false, message: nil,
-            events: [.init(time: message.accepted.rfc3339, node: "a", text: "accepted from 10.0.0.9", mark: nil)])
     }
 }

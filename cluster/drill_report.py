@@ -6,6 +6,7 @@ CUTS = {
     "full": "from everybody, both ways", "peers": "from the other nodes, both ways, not from clients and upstreams",
     "partial": "from one other node, both ways", "one-way": "what it sends to the other nodes is lost",
     "delay": "200 ms more each way between all nodes", "loss": "10 % of all frames between nodes are lost"}
+DEFAULT_LENGTH = {"pause": 10, "partition": 6}
 LEASE = 2.0
 # An upstream's answer, a claim and the work of a busy machine on top of what the protocol needs.
 MARGIN = 0.5
@@ -41,7 +42,7 @@ class Report:
             until = min(end, (fault.back or fault.at) + 3)
             self.accept_gaps.append(longest_gap(books.accepted, fault.at, until))
             self.delivery_gaps.append(longest_gap(arrivals, fault.at, until))
-            if self.given.how in ("pause", "partition"):
+            if self.given.how == "pause":
                 self.dots += books.dots_after_waking(fault, end)
 
     def row(self, name, goal, measured, words="", missed=False, is_time=False):
@@ -73,12 +74,14 @@ class Report:
         self.row("altered", "0", len(books.altered), "CRC-32C of every message from its first own line to its end",
                  bool(books.altered))
         self.row("never accepted, came", "0", len(books.invented), "", bool(books.invented))
-        if given.how in ("pause", "partition"):
-            words = "once its lease had run out" if given.how == "partition" else "after it woke"
-            self.row("late final dots", "0", len(self.dots), f"of old mail by the node itself, {words}",
-                     bool(self.dots) and given.how == "pause")
+        moved = sum(len(fault.reclaimed) for fault in self.drill.faults)
+        if many and not given.all and given.how in ("kill", "wipe", "pause"):
+            self.row("moved", ">= 1", moved, "of the lost node's messages, delivered by another", not moved)
+        if given.how == "pause":
+            self.row("late final dots", "0", len(self.dots), "of its old mail by the paused node, after it woke",
+                     bool(self.dots))
         self.time_row("first reclaimed", self.first_goal(many), self.first, "after the fault, by another node")
-        self.time_row("last reclaimed", None, self.last, f"{sum(len(f.reclaimed) for f in self.drill.faults):,} messages")
+        self.time_row("last reclaimed", None, self.last)
         if given.how == "stop":
             self.time_row("longest delivery gap", 0.5 if many else None, self.delivery_gaps, "time without any arrival")
         self.time_row("longest accept gap", GAP_GOAL if many and not given.all else None, self.accept_gaps,
@@ -145,6 +148,8 @@ class Report:
             words += f" --cut {given.cut}"
         if given.kills > 1:
             words += f" --kills {given.kills}"
+        if given.how in ("pause", "partition") and given.length != DEFAULT_LENGTH[given.how]:
+            words += f" --for {given.length:g}"
         if given.node:
             words += f" --node {given.node}"
         if given.all:

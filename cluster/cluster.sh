@@ -146,7 +146,10 @@ start_test() {
 }
 
 # Debian puts it where only root looks.
-find_haproxy() { PATH=$PATH:/usr/sbin:/sbin command -v haproxy; }
+find_haproxy() {
+    local path
+    path=$(PATH=$PATH:/usr/sbin command -v haproxy) && [ -x "$path" ] && printf '%s' "$path"
+}
 
 start_balancer() {
     pid_of haproxy >/dev/null && return 0

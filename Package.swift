@@ -65,7 +65,7 @@ let package = Package(
         tests("NodeTests", ["Node", "Routing", "Cluster", "Journal", "SMTP", "Primitives"]),
         tests("SimulatorTests", ["Simulator", "Node", "Primitives"]),
         tests("EventLoopTests", ["EventLoop", "Primitives", "CLinux"]),
-        tests("RelayTests", ["Relay", "EventLoop", "Node", "Routing", "Journal", "SMTP", "Primitives"]),
+        tests("RelayTests", ["Relay", "Cluster", "EventLoop", "Node", "Routing", "Journal", "SMTP", "Primitives"]),
         tests("AdminTests", ["Admin", "Relay", "Node", "EventLoop", "Primitives"]),
         tests("BatonTests", ["baton", "Primitives"]),
     ],

@@ -3,9 +3,14 @@
 #
 # A cluster is a folder:
 #   cluster.env          base port, nodes, upstreams: what `up` was asked for
+#   cluster.secret       by which the nodes know each other
 #   a.json5 a.log a/     a node's configuration, its log, its data
 #   a.pid                the process that holds the node's sockets and disk
+#   haproxy.cfg          the balancer's configuration, with haproxy.log and haproxy.pid
 #   test1.csv test1.log  the books and the words of a test upstream (baton sink), with test1.pid
+#
+# With `up --network namespaces` each node lives in a network namespace of its own, the clients' side (balancer, test
+# upstreams) in another, `out`, and all hang on a wire that can be cut (wire.py).
 
 set -euo pipefail
 
@@ -21,6 +26,10 @@ baton=${BATON_BINARY:-$root/.build/release/baton}
     nodes=()
     upstreams=()
     tests=()
+    uncertain=resend
+    test_delay=0ms
+    network=loopback
+    balancer=no
 }
 
 say() { printf '%s\n' "$*"; }
@@ -60,12 +69,21 @@ pid_of() {
 }
 
 # Runs a command in the background in a session of its own, so that it outlives this one; its output is appended to the log.
+# The first argument is the network namespace to run it in: a node's name, `out` or `wire`.
 launch() {
-    local name=$1
-    shift
-    setsid "$@" </dev/null >>"$directory/$name.log" 2>&1 &
+    local place=$1 name=$2
+    shift 2
+    enter "$place"
+    setsid "${entered[@]}" "$@" </dev/null >>"$directory/$name.log" 2>&1 &
     printf '%s\n' "$!" >"$directory/$name.pid"
 }
+
+# Sets `entered` to what goes before a command that is to run in a place (`ip netns exec` keeps the pid: it executes).
+enter() {
+    entered=()
+    [ "$network" = loopback ] || entered=(ip netns exec "$(namespace_of "$1")")
+}
+namespace_of() { printf 'baton-%d-%s' "$base_port" "$1"; }
 
 # Whether a process is gone with all its threads, and so its locks and sockets: a dead one may wait for its parent to look.
 is_gone() {
@@ -74,17 +92,26 @@ is_gone() {
     [ -z "$threads" ] || [[ $(wc -l <<<"$threads") -eq 1 && ${threads##*) } == [ZX]* ]]
 }
 
-# Ends a process of ours by a signal and waits until it is gone; after the patience (seconds) it says so and fails.
+# Ends processes of ours by a signal, all at once, and waits until they are gone; after the patience (seconds) it says so
+# and fails.
 end() {
-    local name=$1 signal=$2 patience=$3 pid waited=0
-    pid=$(pid_of "$name") || return 0
-    kill "-$signal" "$pid" 2>/dev/null || true
-    until is_gone "$pid"; do
-        sleep 0.02
-        waited=$((waited + 1))
-        [ "$waited" -lt $((patience * 50)) ] || fail "$name (pid $pid) did not end within $patience s of SIG$signal"
+    local signal=$1 patience=$2 name pid waited=0
+    local -A pids=()
+    shift 2
+    for name in "$@"; do
+        pid=$(pid_of "$name") || continue
+        pids[$name]=$pid
+        kill "-$signal" "$pid" 2>/dev/null || true
     done
-    rm -f "$directory/$name.pid"
+    for name in "${!pids[@]}"; do
+        until is_gone "${pids[$name]}"; do
+            sleep 0.02
+            waited=$((waited + 1))
+            [ "$waited" -lt $((patience * 50)) ] ||
+                fail "$name (pid ${pids[$name]}) did not end within $patience s of SIG$signal"
+        done
+        rm -f "$directory/$name.pid"
+    done
 }
 
 # Nodes are a, b, c …; their ports are offsets from the base port.
@@ -92,7 +119,15 @@ index_of() {
     [[ $1 =~ ^[a-g]$ ]] || fail "a node's name is a letter from a to g, not '$1'" 2
     printf '%d' $(($(printf '%d' "'$1") - 97))
 }
+port_of() { printf '%d' $((base_port + 1 + $(index_of "$1"))); }
+cluster_port() { printf '%d' $((base_port + 10 + $(index_of "$1"))); }
 admin_port() { printf '%d' $((base_port + 20 + $(index_of "$1"))); }
+health_port() { printf '%d' $((base_port + 40 + $(index_of "$1"))); }
+
+# The addresses of nodes, of the clients' side, and the one from which the balancer connects to the nodes.
+host_of() { if [ "$network" = loopback ]; then printf '127.0.0.1'; else printf '10.77.0.%d' $((1 + $(index_of "$1"))); fi; }
+out_host() { if [ "$network" = loopback ]; then printf '127.0.0.1'; else printf '10.77.0.250'; fi; }
+balancer_source() { if [ "$network" = loopback ]; then printf '127.0.0.9'; else printf '10.77.0.251'; fi; }
 
 is_node() {
     local name
@@ -102,25 +137,53 @@ is_node() {
 
 start_node() {
     pid_of "$1" >/dev/null && return 0
-    launch "$1" "$baton" serve --config "$directory/$1.json5"
+    launch "$1" "$1" "$baton" serve --config "$directory/$1.json5"
 }
 
 start_test() {
     pid_of "$1" >/dev/null && return 0
-    launch "$1" "$baton" sink --listen "127.0.0.1:$2" --book "$directory/$1.csv"
+    launch out "$1" "$baton" sink --listen "$(out_host):$2" --delay "$test_delay" --book "$directory/$1.csv"
 }
+
+# Debian puts it where only root looks.
+find_haproxy() {
+    local path
+    path=$(PATH=$PATH:/usr/sbin command -v haproxy) && [ -x "$path" ] && printf '%s' "$path"
+}
+
+start_balancer() {
+    pid_of haproxy >/dev/null && return 0
+    launch out haproxy "$(find_haproxy)" -db -f "$directory/haproxy.cfg"
+}
+
+# Asks a node over the Unix socket in its data directory, which also answers from inside a namespace.
+ask() { curl -s -m 2 --unix-socket "$directory/$1/admin.sock" "${@:3}" "http://node$2"; }
 
 # Waits until a node may accept mail; a node that ends before that has said why in its log.
 await_node() {
-    local patience=${2:-30} port waited=0
-    port=$(admin_port "$1")
-    until curl -sf -m 2 -o /dev/null "http://127.0.0.1:$port/readyz"; do
+    local patience=${2:-30} waited=0
+    until ask "$1" /readyz -f -o /dev/null; do
         pid_of "$1" >/dev/null || fail "node $1 ended; the last it said:
 $(tail -n 3 "$directory/$1.log")"
         sleep 0.05
         waited=$((waited + 1))
         [ "$waited" -lt $((patience * 20)) ] || fail "node $1 is not ready after $patience s: see $directory/$1.log, or
-$(curl -s -m 2 "http://127.0.0.1:$port/readyz" || true)"
+$(ask "$1" /readyz || true)"
+    done
+}
+
+# Waits until a client who connects to the balancer is greeted by a node.
+await_balancer() {
+    local waited=0
+    enter out
+    # shellcheck disable=SC2016
+    until "${entered[@]}" timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/$1" && read -r line <&3 && [[ $line == 220* ]]' \
+        "$(out_host)" "$base_port" 2>/dev/null; do
+        pid_of haproxy >/dev/null || fail "HAProxy ended; the last it said:
+$(tail -n 3 "$directory/haproxy.log")"
+        sleep 0.05
+        waited=$((waited + 1))
+        [ "$waited" -lt 200 ] || fail "nobody greets on $(out_host):$base_port: see $directory/haproxy.log"
     done
 }
 

@@ -103,6 +103,9 @@ class Stage:
     def node(self, ports, name="a", **changes):
         return Node(self, ports, name, changes)
 
+    def cluster(self, ports, count=3, **changes):
+        return Cluster(self, ports, count, changes)
+
 
 class Sink:
     """A `baton sink` with its books; keeps each message as a file too."""
@@ -170,13 +173,15 @@ class Node:
     def start(self):
         """Starts it and waits until it may accept mail."""
         self.launch()
+        self.await_ready()
+        return self
 
+    def await_ready(self):
         def is_ready():
             check(self.process.poll() is None, f"the node ended with {self.process.returncode}: {self.last_words()}")
             return self.get("/readyz")[0] == 200
 
-        until(is_ready, "the node is ready")
-        return self
+        until(is_ready, f"node {self.name} is ready")
 
     def run_to_end(self, patience=20):
         """For starts that must fail: the exit code and what was said."""
@@ -240,6 +245,33 @@ class Node:
         return 0
 
 
+class Cluster:
+    """Several nodes, each with a copy of all mail (up to three), TLS between them, and no balancer."""
+
+    def __init__(self, stage, ports, count, changes):
+        secret = f"{stage.directory}/cluster.secret"
+        with open(os.open(secret, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(os.urandom(32).hex() + "\n")
+        peers = [f"127.0.0.1:{free_port()}" for _ in range(count)]
+        self.nodes = [
+            stage.node(ports, name, cluster={"name": "test", "replicas": min(3, count), "listen": peer, "peers": peers,
+                                             "secretFiles": [secret]}, **changes)
+            for name, peer in zip("abcdefg", peers)]
+        self.ports = [node.port for node in self.nodes]
+
+    def start(self):
+        """Starts all and waits until each may accept mail."""
+        for node in self.nodes:
+            node.launch()
+        for node in self.nodes:
+            node.await_ready()
+        return self
+
+    def await_empty(self, patience=60):
+        for node in self.nodes:
+            node.await_empty(patience)
+
+
 def can_connect(port):
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
@@ -248,9 +280,10 @@ def can_connect(port):
         return False
 
 
-def send(port, *options):
-    """Runs `baton send` and returns its figures."""
-    done = subprocess.run(
-        [BATON, "send", "--server", f"127.0.0.1:{port}", "--json", *map(str, options)], capture_output=True, text=True)
+def send(ports, *options):
+    """Runs `baton send` and returns its figures; with several ports its sessions take turns."""
+    servers = [word for port in (ports if isinstance(ports, list) else [ports])
+               for word in ("--server", f"127.0.0.1:{port}")]
+    done = subprocess.run([BATON, "send", *servers, "--json", *map(str, options)], capture_output=True, text=True)
     check(done.stdout.startswith("{"), f"baton send: {done.stdout}{done.stderr}")
     return json.loads(done.stdout)

@@ -131,7 +131,9 @@ package struct Acquaintances: Sendable {
     package mutating func greet(_ hello: Hello, live: some Collection<ReplicaID>) throws(Refusal) {
         guard hello.cluster == cluster else { throw .otherCluster(hello.cluster) }
         guard hello.from != me else { throw .ourselves }
-        guard hello.toNode.isEmpty || hello.toNode == me.node, hello.toDisk ?? me.disk == me.disk else { throw .notHere }
+        guard hello.toNode.isEmpty || hello.toNode == me.node, hello.toDisk ?? me.disk == me.disk else {
+            throw .notHere
+        }
         guard hello.sharedProtocol(with: protocols) != nil else { throw .noSharedProtocol(hello.protocols) }
         if hello.from.node == me.node { throw .nameTaken(by: me) }
         if let other = live.first(where: { $0.node == hello.from.node && $0.disk != hello.from.disk }) {

@@ -91,6 +91,15 @@ package final class Connection {
     /// Sends what can be sent at once, then closes. Whoever waits goes on with an error. Closing twice is no mistake.
     package func close() { shut(.closed) }
 
+    /// Closes without a word and without leaving anything behind in the kernel (RST instead of FIN).
+    package func abort() {
+        guard isOpen else { return }
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(raw, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
+        writeFailure = .closed
+        shut(.closed)
+    }
+
     func shut(_ reason: ConnectionError) {
         guard closedBecause == nil else { return }
         if writeFailure == nil, !output.isEmpty { sendQueued() }

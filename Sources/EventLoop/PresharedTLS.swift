@@ -52,14 +52,6 @@ extension Connection {
         set(Int32(TCP_KEEPCNT), level: Int32(IPPROTO_TCP), to: 3)
     }
 
-    /// Closes without a word and without leaving anything behind in the kernel (RST instead of FIN).
-    package func abort() {
-        guard isOpen else { return }
-        var linger = linger(l_onoff: 1, l_linger: 0)
-        setsockopt(raw, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
-        close()
-    }
-
     /// Whether this socket met itself: a connect to a free port of this machine may be given that very port as its own, and
     /// TCP lets the two be one (simultaneous open, RFC 9293 §3.5). Nobody listens there then.
     package var isConnectedToItself: Bool { isOpen && local == peer }

@@ -8,8 +8,8 @@ let serveCommands = [
         ["serve"], "runs a node", options: [OptionSpec("config", "FILE", "its configuration (baton config example)")],
         examples: ["baton serve --config /etc/baton/baton.json5"],
         details: """
-            Logs to standard output. SIGTERM and SIGINT drain and stop (exit 0 within 30 s), SIGHUP reads the configuration
-            again. Exit 78: the configuration is wrong; 1: it cannot start, or the disk failed.
+            Logs to standard output. SIGTERM and SIGINT drain and stop (exit 0, after delivery.drainTimeout at the latest),
+            SIGHUP reads the configuration again. Exit 78: the configuration is wrong; 1: it cannot start, or the disk failed.
             """,
         run: serve),
     CommandSpec(
@@ -76,7 +76,7 @@ private func waitForTheEnd(_ path: String, _ runner: NodeRunner, _ admin: AdminS
     defer { watcher.cancel() }
     for await signal in stream {
         guard signal == SIGHUP else {
-            await runner.stop()
+            await runner.stop(within: handle.configuration.delivery.drainTimeout)
             return
         }
         await reload(path, handle, admin)

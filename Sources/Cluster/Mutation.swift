@@ -31,6 +31,13 @@ package enum Mutation: String, Hashable, Sendable, CaseIterable {
     case damagedVotes = "damaged-votes"
     case repairToCommitted = "repair-to-committed"
     case knockUntied = "knock-untied"
+    case ownShareKept = "own-share-kept"
+    case noCut = "no-cut"
+    case resumeEpoch = "resume-epoch"
+    /// The shell's duty: start-up syncs what it finds.
+    case restartUnsynced = "restart-unsynced"
+    /// The shell's duty: a bad last frame marks the copy.
+    case flipTakenForTorn = "flip-taken-for-torn"
     /// A closed connection alone proves death (the model's `eof-any-connection` and its kin).
     case endWithoutKnock = "eof-without-knock"
 }

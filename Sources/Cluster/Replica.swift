@@ -123,7 +123,7 @@ package struct Replica: Sendable {
         }
         guard offset < copy.end else { return }
         copy.cut(to: offset)
-        turn.ask(.cut(journal, to: offset, nextMark()))
+        if !turn.settings.has(.noCut) { turn.ask(.cut(journal, to: offset, nextMark())) }
         turn.effects.append(.unwound(journal, to: offset))
     }
 

@@ -10,6 +10,9 @@ extension Replica {
         guard case .follower = role, replicas.contains(me) else { return }
         let epoch = max(promisedEpoch, highestSeen) + 1
         guard case .grant = verdict(on: epoch, for: me, turn) else { return }
+        if turn.settings.has(.resumeEpoch), promise?.owner == me, standing == .ended(at: upSince) {
+            return resume(&turn)
+        }
         let claim = Claim(
             epoch: epoch, lease: turn.settings.lease, replicas: replicas, stage: .probing(would: [me]),
             deadline: turn.now + turn.settings.claimTimeout, probedAt: turn.now)
@@ -18,6 +21,17 @@ extension Replica {
         for replica in replicas where replica != me {
             turn.send(.probe(ClaimRequest(sentAt: turn.now, items: [claim.item(journal)])), to: replica)
         }
+    }
+
+    /// A mutant's rule: a restarted owner goes on where it was.
+    private mutating func resume(_ turn: inout ClusterTurn) {
+        var claim = Claim(
+            epoch: promisedEpoch, lease: turn.settings.lease, replicas: replicas, stage: .completing,
+            deadline: .distantFuture, probedAt: turn.now)
+        for replica in replicas where replica != me {
+            claim.bound[replica] = turn.now + ClusterSettings.counted(claim.lease)
+        }
+        becomeOwner(claim, replicas, &turn)
     }
 
     private mutating func promiseSelf(_ claim: Claim, _ turn: inout ClusterTurn) {
@@ -126,12 +140,14 @@ extension Replica {
         // Exactly what was granted: a copy that was damaged since is another one.
         guard isAsGranted(fetched, offer, turn) else { return giveUp(&turn) }
         let frames = walkFrames(fetched.bytes, of: journal, at: fetched.offset)
-        guard fetched.offset <= copy.end, frames.allSatisfy({ $0.epoch <= offer.lastEpoch }),
+        guard fetched.offset <= copy.end,
+            turn.settings.has(.fetchUnfenced) || frames.allSatisfy({ $0.epoch <= offer.lastEpoch }),
             frames.last?.end ?? fetched.offset == fetched.offset + UInt64(fetched.bytes.count)
         else { return }
         take(frames, of: fetched.bytes, at: fetched.offset, &turn)
         let reached = fetched.offset + UInt64(fetched.bytes.count)
-        if reached < offer.end, !(turn.settings.has(.fetchUnchecked) && fetched.bytes.isEmpty) {
+        let takesLess = turn.settings.has(.fetchUnchecked) || turn.settings.has(.fetchUnfenced)
+        if reached < offer.end, !(takesLess && fetched.bytes.isEmpty) {
             guard !fetched.bytes.isEmpty else { return giveUp(&turn) }
             claim.deadline = turn.now + turn.settings.claimTimeout
             role = .claiming(claim)
@@ -168,7 +184,9 @@ extension Replica {
         let owner = JournalOwner(
             granted: journal, replicas: set, me: me, epoch: claim.epoch, lease: claim.lease, end: copy.end,
             bound: claim.bound)
-        guard owner.holdsLease(for: .zero, at: turn.now) else { return giveUp(&turn) }
+        guard owner.holdsLease(for: .zero, at: turn.now) || turn.settings.has(.minorityClaim) else {
+            return giveUp(&turn)
+        }
         becomeWhole(&turn)
         backOff.reset()
         role = .owning(Ownership(owner: owner, lastEpoch: copy.lastEpoch, at: turn.now))

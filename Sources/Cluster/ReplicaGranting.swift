@@ -54,7 +54,9 @@ extension Replica {
             return hold(.send(claimant, .claimAnswers(ClaimAnswers(sentAt: sentAt, items: [refused]))), &turn)
         }
         let answer = Message.claimAnswers(ClaimAnswers(sentAt: sentAt, items: [.granted(offer(item.epoch, turn))]))
-        if !turn.settings.has(.grantWhileOwnLease) { stepDown(.grantedToOther, &turn) }
+        if !turn.settings.has(.grantWhileOwnLease), owner == nil || !turn.settings.has(.ownShareKept) {
+            stepDown(.grantedToOther, &turn)
+        }
         let granted = Promise(epoch: item.epoch, owner: claimant, lease: item.lease)
         promise = granted
         standing = .binding(until: turn.now + item.lease)

@@ -32,12 +32,7 @@ extension ClusterSimulation {
         network.heal()
         switch Int.random(in: 0..<3, using: &random) {
         case 0:
-            let alone = Int.random(in: 0..<nodes.count, using: &random)
-            for other in nodes.indices where other != alone {
-                network.isCut[alone][other] = true
-                network.isCut[other][alone] = true
-            }
-            tell("n\(alone) is cut off")
+            return cutOff(Int.random(in: 0..<nodes.count, using: &random))
         case 1:
             let from = Int.random(in: 0..<nodes.count, using: &random)
             for other in nodes.indices where other != from && random.chance(0.7) {
@@ -48,7 +43,20 @@ extension ClusterSimulation {
             for a in nodes.indices { for b in nodes.indices where a != b { network.isCut[a][b] = random.chance(0.25) } }
             tell("partial cuts")
         }
-        // What is cut for long ends by time-out, which proves nothing.
+        endByTimeout()
+    }
+
+    private func cutOff(_ alone: Int) {
+        for other in nodes.indices where other != alone {
+            network.isCut[alone][other] = true
+            network.isCut[other][alone] = true
+        }
+        tell("n\(alone) is cut off")
+        endByTimeout()
+    }
+
+    /// What is cut for long ends by time-out, which proves nothing.
+    private func endByTimeout() {
         for a in nodes.indices {
             for b in nodes.indices where network.isCut[b][a] {
                 if let connection = nodes[a].connections[b] {
@@ -59,10 +67,21 @@ extension ClusterSimulation {
         }
     }
 
-    /// A promise is under way to the disk: what is lost now, between two steps of a claim, hurts most.
-    func tryFate(of node: SimulatedClusterNode) {
-        guard !isHealing, plan.hasFaults, node.isUp, random.chance(0.04) else { return }
-        schedule(.powerCut(node.index), after: Int64.random(in: 0...3_000_000, using: &random))
+    /// A promise is under way to the disk, or a claim was won: what happens now, between two steps, hurts most.
+    func tryFate(of node: SimulatedClusterNode, chance: Double) {
+        guard !isHealing, plan.hasFaults, node.isUp, random.chance(chance) else { return }
+        schedule(.fate(node.index), after: Int64.random(in: 0...3_000_000, using: &random))
+    }
+
+    func fate(of node: SimulatedClusterNode) {
+        guard !isHealing else { return }
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0, 1, 2: end(node, losesPower: true)
+        case 3, 4: end(node, losesPower: false)
+        case 5: pause(node)
+        case 6: closeConnections(node)
+        default: cutOff(node.index)
+        }
     }
 
     func end(_ node: SimulatedClusterNode, losesPower: Bool) {
@@ -78,8 +97,15 @@ extension ClusterSimulation {
         node.isPaused = false
         node.inbox = []
         for journal in node.disk.keys.sorted() {
-            if losesPower { node.disk[journal]?.crash(&random) } else { node.disk[journal]?.kill() }
-            node.disk[journal]?.scan()
+            if losesPower {
+                node.disk[journal]?.crash(&random)
+            } else if plan.mutations.contains(.restartUnsynced) {
+                node.disk[journal]?.leaveUnsynced()
+                continue
+            } else {
+                node.disk[journal]?.kill()
+            }
+            node.disk[journal]?.scan(takesFlipsForTorn: plan.mutations.contains(.flipTakenForTorn))
             invariants.touched(journal)
         }
         if losesPower { poweredOff.insert(node.index) } else { poweredOff.remove(node.index) }
@@ -135,8 +161,9 @@ extension ClusterSimulation {
     private func damage(_ node: SimulatedClusterNode) {
         stop(node, losesPower: false)
         for journal in node.disk.keys.sorted() where random.chance(0.7) {
+            node.disk[journal]?.kill()
             if node.disk[journal]?.flipBit(&random) == true { tell("a bit of \(journal.short) flips on \(node.name)") }
-            node.disk[journal]?.scan()
+            node.disk[journal]?.scan(takesFlipsForTorn: plan.mutations.contains(.flipTakenForTorn))
             invariants.touched(journal)
         }
         schedule(.start(node.index), after: Int64.random(in: 5_000_000...1_500_000_000, using: &random))

@@ -13,6 +13,8 @@ final class ClusterSimulation {
         var mutations: Set<Mutation> = []
         /// Resets and refusals that a device invents: invariant 1 may break, nothing else.
         var forgesDeath = false
+        /// Messages may reach a process that began after they were sent, or come from one that is dead: no connection ends them.
+        var outlivesConnections = false
         /// Clocks beyond ±ε/2: the same.
         var drifts = false
         var hasFaults = true
@@ -23,7 +25,7 @@ final class ClusterSimulation {
     }
 
     enum Event {
-        case deliver(Message, from: Int, sender: ReplicaID, to: Int, connection: UInt64, incarnation: UInt64)
+        case deliver(SimulatedLetter)
         case synced(Int, JournalID, incarnation: UInt64)
         case tick(Int, incarnation: UInt64)
         case work(Int)
@@ -33,7 +35,7 @@ final class ClusterSimulation {
         case ended(Int, peer: Int, name: ReplicaID, connection: UInt64, ProcessWatch.End)
         case knocked(Int, peer: ReplicaID, ProcessWatch.Knock, incarnation: UInt64)
         case read(Int, ReadRequest, incarnation: UInt64)
-        case powerCut(Int)
+        case fate(Int)
         case fault
         case heal
     }
@@ -53,6 +55,9 @@ final class ClusterSimulation {
     var network: SimulatedNetwork
     var invariants = ClusterInvariants()
     var isHealing = false
+    /// A scenario's hand in the network: what it holds back waits in `held`.
+    var isHeld: ((SimulatedLetter) -> Bool)?
+    var held: [SimulatedLetter] = []
     /// A frame or a few in one message: more interleavings.
     let chunk: UInt64
     /// Machines without power: they refuse nothing.
@@ -91,6 +96,7 @@ final class ClusterSimulation {
         for node in nodes { schedule(.start(node.index), after: Int64.random(in: 0...50_000_000, using: &random)) }
         guard plan.hasFaults else { return }
         invariants.allowsTwoLeases = plan.drifts || plan.forgesDeath
+        invariants.allowsGhosts = plan.outlivesConnections
         schedule(.fault, after: 300_000_000)
         schedule(.heal, at: plan.faultTime)
     }
@@ -137,9 +143,10 @@ final class ClusterSimulation {
 
     private func happen(_ event: Event) {
         switch event {
-        case .deliver(let message, let from, let sender, let to, let connection, let incarnation):
-            guard nodes[to].connections[from] == connection else { return }
-            give(to, .received(message, from: sender, incarnation: incarnation))
+        case .deliver(let letter):
+            let isCurrent = nodes[letter.to].connections[letter.from] == letter.connection
+            guard isCurrent || plan.outlivesConnections, nodes[letter.to].id == letter.receiver else { return }
+            give(letter.to, .received(letter.message, from: letter.sender, incarnation: letter.incarnation))
         case .synced(let index, let journal, let incarnation): synced(index, journal, incarnation)
         case .tick(let index, let incarnation):
             guard nodes[index].incarnation == incarnation, nodes[index].isUp else { return }
@@ -164,7 +171,7 @@ final class ClusterSimulation {
             let bytes = files.cache.bytes
             let start = min(Int(request.offset), bytes.count)
             give(index, .read(request, Array(bytes[start..<min(start + request.count, bytes.count)])))
-        case .powerCut(let index): if !isHealing { end(nodes[index], losesPower: true) }
+        case .fate(let index): fate(of: nodes[index])
         case .fault: fault()
         case .heal: heal()
         }
@@ -207,11 +214,11 @@ final class ClusterSimulation {
         var core = ClusterNode(settings: settings, at: now)
         core.recover(acquainted: node.acquainted)
         for (journal, files) in node.disk.sorted(by: { $0.key < $1.key }) {
-            if let tombstone = files.durable.tombstone {
+            if let tombstone = files.cache.tombstone {
                 core.recover(tombstone)
                 if plan.mutations.contains(.retiredForgotten) { node.disk[journal] = nil }
             } else {
-                core.recover(journal, copy: files.copy, promise: files.durable.promise, at: now)
+                core.recover(journal, copy: files.copy, promise: files.cache.promise, at: now)
             }
         }
         node.core = core

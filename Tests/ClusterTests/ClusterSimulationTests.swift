@@ -29,6 +29,15 @@ struct ClusterSimulationTests {
         #expect(totals.commits > Int(Self.seeds) * 10)
     }
 
+    @Test("no frame or lease rests on connections: messages may outlive both processes", arguments: [3, 5])
+    func lateMessages(nodes: Int) {
+        for seed in 1...max(Self.seeds / 2, 5) {
+            var plan = ClusterSimulation.Plan(seed: seed, nodes: nodes)
+            plan.outlivesConnections = true
+            if let violation = ClusterSimulation(plan).run() { Issue.record("\(violation)") }
+        }
+    }
+
     @Test("one seed is one run", arguments: [3, 5])
     func isDeterministic(nodes: Int) {
         let plan = ClusterSimulation.Plan(seed: 7, nodes: nodes)
@@ -65,6 +74,8 @@ struct ClusterSimulationTests {
         let environment = ProcessInfo.processInfo.environment
         var plan = ClusterSimulation.Plan(seed: environment["BATON_CLUSTER_SEED"].flatMap(UInt64.init) ?? 1)
         plan.nodes = environment["BATON_CLUSTER_NODES"].flatMap(Int.init) ?? 3
+        plan.outlivesConnections = environment["BATON_CLUSTER_LATE"] != nil
+        plan.forgesDeath = environment["BATON_CLUSTER_FORGED"] != nil
         if let mutation = environment["BATON_CLUSTER_MUTATION"].flatMap(Mutation.init(rawValue:)) {
             plan.mutations = [mutation]
         }

@@ -97,6 +97,9 @@ struct SimulatedJournalFiles {
         pending = []
     }
 
+    /// A mutant's start-up: what the killed process wrote is read, and is not on the disk yet. The next sync takes it along.
+    mutating func leaveUnsynced() { pending = pending.map { (DiskMark(0), $0.operation) } }
+
     mutating func flipBit(_ random: inout SeededRandom) -> Bool {
         guard !durable.bytes.isEmpty else { return false }
         // The last frame is what matters most.
@@ -108,7 +111,9 @@ struct SimulatedJournalFiles {
     }
 
     /// What start-up does: scans, marks a copy that has a bad frame, cuts it there.
-    mutating func scan() {
+    ///
+    /// - Parameter takesFlipsForTorn: A mutant's start-up: what is bad in the last frame was never acknowledged.
+    mutating func scan(takesFlipsForTorn: Bool = false) {
         let bytes = durable.bytes
         let result = try? scanJournal(
             journal, length: UInt64(bytes.count), afterDamage: .stop,
@@ -117,7 +122,10 @@ struct SimulatedJournalFiles {
             }, frame: { _ in })
         let end = Int(result?.end ?? 0)
         if result?.damage != nil || end < bytes.count {
-            durable.isWhole = false
+            let isTail = !(end + 1..<max(bytes.count, end + 1)).contains { start in
+                !walkFrames(Array(bytes[start...]), of: journal, at: UInt64(start)).isEmpty
+            }
+            if !(takesFlipsForTorn && isTail) { durable.isWhole = false }
             durable.bytes.removeLast(bytes.count - end)
         }
         durableRuns = EpochRuns()
@@ -130,8 +138,8 @@ struct SimulatedJournalFiles {
     /// What a node is told of it at start-up.
     var copy: JournalCopy {
         var copy = JournalCopy()
-        copy.append(walkFrames(durable.bytes, of: journal, at: 0), in: durable.bytes, at: 0)
-        copy.isWhole = durable.isWhole
+        copy.append(walkFrames(cache.bytes, of: journal, at: 0), in: cache.bytes, at: 0)
+        copy.isWhole = cache.isWhole
         return copy
     }
 }

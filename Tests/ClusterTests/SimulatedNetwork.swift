@@ -2,6 +2,17 @@ import Cluster
 import Journal
 import Primitives
 
+/// A message under way.
+struct SimulatedLetter {
+    let message: Message
+    let from: Int
+    let sender: ReplicaID
+    let to: Int
+    let receiver: ReplicaID
+    let connection: UInt64
+    let incarnation: UInt64
+}
+
 /// What stands between the nodes: cuts in each direction, loss, delay, copies, disorder.
 struct SimulatedNetwork {
     /// `isCut[from][to]`: nothing passes.
@@ -34,6 +45,8 @@ extension ClusterSimulation {
             case .won(let journal, let epoch, let isEmpty, _):
                 tell("\(node.name) owns \(journal.short) at epoch \(epoch)")
                 invariants.won(journal, epoch, by: node)
+                guard invariants.violation == nil else { return }
+                tryFate(of: node, chance: 0.1)
                 let wall = WallTime(milliseconds: 1_790_000_000_000)
                 if isEmpty {
                     let replicas = node.core?.journals[journal]?.replicas ?? []
@@ -60,7 +73,7 @@ extension ClusterSimulation {
         case .storePromise(let journal, let promise, let mark):
             tell("\(node.name) stores promise of \(journal.short): epoch \(promise.epoch) to \(promise.owner)")
             invariants.promised(promise, journal, by: node)
-            tryFate(of: node)
+            tryFate(of: node, chance: 0.04)
             ask(.promise(promise), journal, mark, node)
         case .write(let journal, let offset, let bytes, let mark):
             ask(.write(offset: Int(offset), bytes), journal, mark, node)
@@ -102,11 +115,10 @@ extension ClusterSimulation {
         else { return }
         if case .claimAnswers(let answers) = message { invariants.answered(answers, by: node) }
         repeat {
-            schedule(
-                .deliver(
-                    message, from: node.index, sender: node.id, to: other.index, connection: connection,
-                    incarnation: node.incarnation),
-                after: delay())
+            let letter = SimulatedLetter(
+                message: message, from: node.index, sender: node.id, to: other.index, receiver: peer,
+                connection: connection, incarnation: node.incarnation)
+            if let isHeld, isHeld(letter) { held.append(letter) } else { schedule(.deliver(letter), after: delay()) }
         } while random.chance(network.copies)
     }
 

@@ -22,7 +22,7 @@ extension ClusterNode {
         var next = nextPulse
         for watch in watches.values { if let deadline = watch.deadline { next = min(next, deadline) } }
         for (journal, replica) in journals {
-            if let deadline = replica.deadline(settings) { next = min(next, deadline) }
+            if let deadline = replica.deadline(settings, now) { next = min(next, deadline) }
             if let due = claimDue(journal, now) { next = min(next, due) }
         }
         return next
@@ -103,7 +103,7 @@ extension ClusterNode {
 
 extension Replica {
     /// When something is due by the clock, claims of ownerless journals apart.
-    func deadline(_ settings: ClusterSettings) -> Instant? {
+    func deadline(_ settings: ClusterSettings, _ now: Instant) -> Instant? {
         switch role {
         case .claiming(let claim): return claim.deadline
         case .owning(let ownership):
@@ -112,7 +112,9 @@ extension Replica {
             return next
         case .follower:
             guard case .binding(let until) = standing, let promise else { return nil }
-            return max(until, upSince + promise.lease)
+            // When it has ended, a claim is due by its own time, or none is.
+            let end = max(until, upSince + promise.lease)
+            return end > now ? end : nil
         }
     }
 }

@@ -19,7 +19,7 @@ extension Node {
         case .lost(let journal, let epoch, let reason): lost(journal, epoch, reason, now, &effects)
         case .replicated(let journal, let offset, let bytes, let frames):
             replicated(journal, offset, bytes, frames, now, &effects)
-        case .unwound(let journal, _): scanAgain(journal, now, &effects)
+        case .unwound(let journal, let end): scanAgain(journal, upTo: end, now, &effects)
         case .retired(let journal): retired(journal, &effects)
         case .lateOutcome(let outcome): lateOutcomeCame(outcome, now, &effects)
         case .died(let peer): died(peer, now, &effects)
@@ -82,7 +82,7 @@ extension Node {
         journals[id]?.reclaimedFrom = nil
         if current == id { current = nil }
         if upcoming == id { upcoming = nil }
-        if reason != .buried { scanAgain(id, now, &effects) }
+        if reason != .buried, let end = journals[id]?.end { scanAgain(id, upTo: end, now, &effects) }
         moveOn(now, &effects)
     }
 

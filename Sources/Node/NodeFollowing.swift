@@ -31,9 +31,11 @@ extension Node {
     // MARK: Making the index anew
 
     /// Forgets what it knew of the journal's messages and has the file read again.
-    mutating func scanAgain(_ id: JournalID, _ now: Now, _ effects: inout [NodeEffect]) {
+    ///
+    /// - Parameter end: Where the copy ends at this place among the effects: what the core has taken since follows by itself.
+    mutating func scanAgain(_ id: JournalID, upTo end: UInt64, _ now: Now, _ effects: inout [NodeEffect]) {
         forgetMessages(of: id)
-        guard let end = cluster.journals[id]?.copy.end else { return }
+        guard cluster.journals[id] != nil else { return }
         if journals[id] == nil { journals[id] = HeldJournal(id) }
         journals[id]?.isSealed = false
         nextScan += 1

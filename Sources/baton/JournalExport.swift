@@ -59,7 +59,7 @@ private func exportJournals(_ arguments: Arguments) async throws -> Int32 {
     let writer = try ExportWriter(directory)
     let messages = node.list(QueueFilter(), limit: .max, at: now).messages
     for (index, message) in messages.enumerated() {
-        var answer = MessageAnswer(message, at: now.wall)
+        var answer = MessageAnswer(message, at: now.wall, owner: nil)
         if open.contains(message.id) { answer.uncertain = true }
         if let content = try? byJournal[message.content.journal]?.content(message.content) {
             try writer.write(answer, content: DotStuffing.unstuffed(content))

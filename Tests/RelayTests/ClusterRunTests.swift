@@ -111,7 +111,7 @@ struct ClusterRunTests {
         let cluster = try await TestCluster(upstreams: [sink.address])
         _ = try await cluster["a"].untilReady()
         let asked = Mutex(0)
-        let long = (0..<(20 << 20)).map { UInt8(truncatingIfNeeded: $0 / 251) }
+        let long = Array((0..<5000).map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: 4001) }.joined())
         await cluster["b"].handle.answerPeers { what, peer in
             asked.withLock { $0 += 1 }
             #expect(peer.node == "a")

@@ -57,6 +57,16 @@ extension NodeHost {
         feed(.cluster(event))
     }
 
+    /// Nodes that this one was not told of: others tell of them, and where they listen.
+    func lookAround() {
+        guard let peers, !isStopped else { return }
+        let now = Clock.now()
+        for peer in borrow({ $0.live(at: now) }) where !peers.isConnected(to: peer) {
+            if let address = borrow({ $0.address(of: peer) }) { peers.acquaint(peer, address: address) }
+        }
+        loop.timer(at: now.instant + .seconds(1)) { [weak self] in self?.lookAround() }
+    }
+
     private func keep(_ peer: ReplicaID, at address: String?) {
         acquainted[peer] = address ?? acquainted[peer] ?? ""
         storeAcquainted()

@@ -116,9 +116,10 @@ package final class NodeRunner: Sendable {
                 outcome.value = StartError("cluster.listen: \(error)")
                 return started.put(true)
             }
-            host.peers?.listenerFailed = { host.mustEnd($0) }
+            host.peers?.listenerFailed = { [weak host] in host?.mustEnd($0) }
             host.recall(acquainted)
             host.start()
+            host.lookAround()
             host.describeItself(configuration, version: options.version)
             do throws(ListenError) {
                 for listener in configuration.smtp.listeners {

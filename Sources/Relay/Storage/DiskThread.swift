@@ -95,9 +95,10 @@ final class DiskThread: @unchecked Sendable {
     }
 
     private func run() {
-        removeLeftovers()
-        lookAtSpace()
+        // Without this the node takes no mail; the reserve and the spare file can wait.
+        noteSpace()
         tell()
+        removeLeftovers()
         var batch: [Job] = []
         var nextLook = Clock.instant() + .seconds(1)
         while inbox.take(into: &batch, within: 1) {
@@ -112,12 +113,18 @@ final class DiskThread: @unchecked Sendable {
     }
 
     func lookAtSpace() {
-        guard let space = DiskSpace(at: directory.path) else { return }
+        guard let space = noteSpace() else { return }
         reserve.refill(free: space.free.bytes)
         makeSpare(free: space.free.bytes)
         // What fills up again is reported again.
         isFull = false
+    }
+
+    @discardableResult
+    func noteSpace() -> DiskSpace? {
+        guard let space = DiskSpace(at: directory.path) else { return nil }
         events.append(.diskSpace(free: space.free, total: space.total))
+        return space
     }
 
     // MARK: Reports

@@ -165,7 +165,7 @@ extension DiskThread {
         }
         open[journal] = made
         files.set(journal, made.file)
-        lookAtSpace()
+        if let space = noteSpace() { makeSpare(free: space.free.bytes) }
     }
 }
 

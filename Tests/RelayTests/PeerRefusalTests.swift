@@ -140,6 +140,12 @@ struct PeerRefusalTests {
                 a.complaints.count == 1 && a.complaints[0].hasPrefix("clock-apart peer=raw reason=its wall clock is "))
             #expect(a.complaints[0].hasSuffix("ahead of ours: set both by NTP"))
             #expect((590...610).contains(a.peers.status.first?.clockOffset?.inSeconds ?? 0))
+            // Once it is put right a repeated greeting says so, both ways.
+            ahead.connection.write(Wire.encode(RawPeer.hello(to: a)))
+            try await until("it is known") { abs(a.peers.status.first?.clockOffset?.inSeconds ?? 99) < 5 }
+            a.peers.refreshNow()
+            guard case .hello(let again)? = try await ahead.next() else { throw TestFailure("no greeting") }
+            #expect(again.from == a.id && again.refusal.isEmpty)
             ahead.connection.close()
             a.peers.stop()
         }

@@ -173,6 +173,20 @@ struct PeerTests {
         }
     }
 
+    @Test("one that has fallen quiet is dialed anew, beside what there is")
+    func quiet() async throws {
+        try await onLoop { loop in
+            let a = try TestPeers("a", on: loop) { $0.limits.quiet = .milliseconds(50) }
+            let b = try TestPeers("b", on: loop, seeds: [a])
+            try await until("it was dialed again and again") { a.happened.count >= 6 }
+            #expect(a.happened.allSatisfy { $0 == "greeted b 10" } && a.complaints.isEmpty)
+            a.peers.send(pulse, to: b.id)
+            try await until("it has come") { b.received == [pulse] }
+            a.peers.stop()
+            b.peers.stop()
+        }
+    }
+
     @Test("a newer process silences the connections of the older, and the older is refused from then on")
     func incarnations() async throws {
         try await onLoop { loop in

@@ -1,3 +1,4 @@
+internal import EventLoop
 internal import Glibc
 package import Primitives
 
@@ -18,8 +19,8 @@ final class Peer {
     var protocols: ClosedRange<UInt32>?
     var formats: ClosedRange<UInt32>?
     var clockOffset: Duration?
-    /// Who waits for the dialed connection to end.
-    private var waiters: [UnsafeContinuation<Void, Never>] = []
+    /// Links that wait for the dialed connection to end.
+    private var waiters: [Waiter] = []
 
     init(_ id: ReplicaID, address: String, since: WallTime) {
         self.id = id
@@ -32,14 +33,30 @@ final class Peer {
     /// Where to send: mostly what this node dialed; the other when only that way round is open.
     var sending: PeerConnection? { dialed ?? accepted }
 
-    func untilUndialed() async {
+    /// Waits until there is no dialed connection, or until the instant.
+    func untilUndialed(or instant: Instant, on loop: Loop) async {
         guard dialed != nil else { return }
-        await withUnsafeContinuation { waiters.append($0) }
+        let waiter = Waiter()
+        let timer = loop.timer(at: instant) { waiter.resume() }
+        await withUnsafeContinuation { continuation in
+            waiter.continuation = continuation
+            waiters.append(waiter)
+        }
+        loop.cancel(timer)
+        waiters.removeAll { $0 === waiter }
     }
 
     func tellWaiters() {
         for waiter in waiters { waiter.resume() }
-        waiters = []
+    }
+
+    private final class Waiter {
+        var continuation: UnsafeContinuation<Void, Never>?
+
+        func resume() {
+            continuation?.resume()
+            continuation = nil
+        }
     }
 }
 

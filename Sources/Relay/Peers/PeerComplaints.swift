@@ -9,10 +9,11 @@ struct Complaints {
 
     private struct Key: Hashable {
         let about: String
-        let reason: String
+        let what: String
     }
 
     private struct Said {
+        var reason: String
         var at: Instant
         var last: WallTime
     }
@@ -20,23 +21,23 @@ struct Complaints {
     private var said: [Key: Said] = [:]
 
     /// Whether this has not been said in the last minute. Remembers when it last happened either way.
-    mutating func isNew(about: String, _ reason: String, _ now: Now) -> Bool {
-        let key = Key(about: about, reason: reason)
+    mutating func isNew(about: String, _ what: String, _ reason: String, _ now: Now) -> Bool {
+        let key = Key(about: about, what: what)
         if let known = said[key], now.instant - known.at < Complaints.interval {
-            said[key]?.last = now.wall
+            said[key] = Said(reason: reason, at: known.at, last: now.wall)
             return false
         }
         if said.count >= Complaints.limit {
             said = said.filter { now.instant - $0.value.at < Complaints.interval }
             guard said.count < Complaints.limit else { return false }
         }
-        said[key] = Said(at: now.instant, last: now.wall)
+        said[key] = Said(reason: reason, at: now.instant, last: now.wall)
         return true
     }
 
     /// The latest first.
     var recent: [PeerRefusal] {
-        said.map { PeerRefusal(about: $0.about, reason: $0.reason, last: $1.last) }
+        said.map { PeerRefusal(about: $0.about, reason: $1.reason, last: $1.last) }
             .sorted { ($1.last, $0.about, $0.reason) < ($0.last, $1.about, $1.reason) }
     }
 }

@@ -18,7 +18,7 @@ final class PeerConnection {
     let incarnation: UInt64
     let origin: Origin
     let connection: Connection
-    private unowned let peers: Peers
+    private let peers: Peers
     private var reader: WireReader
 
     private var urgent = Deque<[UInt8]>()
@@ -46,6 +46,9 @@ final class PeerConnection {
 
     // MARK: Sending
 
+    /// Says again who this is, for what changes meanwhile: the clocks.
+    func send(_ hello: Hello) { if isOpen { connection.write(Wire.encode(hello)) } }
+
     func send(_ message: Message) {
         guard isOpen else { return }
         let bytes = Wire.encode(message)
@@ -57,7 +60,8 @@ final class PeerConnection {
         guard queued + bytes.count <= peers.limits.queued else {
             peers.complain(
                 "peer-slow", about: peer.id.node,
-                "it takes too little of what is sent to it: dropped with \(ByteCount(bytes: UInt64(queued))) waiting")
+                "it takes too little of what is sent to it: hung up with \(ByteCount(bytes: UInt64(peers.limits.queued))) waiting"
+            )
             return end(.closedByUs)
         }
         queuedHere += bytes.count
@@ -130,6 +134,7 @@ final class PeerConnection {
                     switch item {
                     case .message(let message):
                         peers.feed(.received(message, from: peer.id, incarnation: incarnation))
+                    case .hello(let hello) where hello.refusal.isEmpty: peers.refresh(peer, hello)
                     case .hello(let hello):
                         peers.turnedAway(by: peer.id.node, hello.refusal)
                         return .closedByUs
@@ -153,7 +158,6 @@ final class PeerConnection {
         } catch .timedOut {
             // It may have been heard on the other connection.
             guard peer.heardAt + peers.limits.silence <= Clock.instant() else { return nil }
-            peers.note("peer-silent", .warning, about: peer.id.node, "nothing was heard of it for too long")
             return .timedOut
         } catch {
             return ended(by: error)

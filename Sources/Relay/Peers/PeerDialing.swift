@@ -39,6 +39,7 @@ extension Peers {
         tune(connection)
         do throws(GreetingFailure) {
             let (hello, reader) = try await greetAsDialer(connection, peer, address, deadline)
+            guard !isStopped else { throw GreetingFailure(dialed: .hung("stopped")) }
             let adopted = adopt(connection, hello, .dialed, reader)
             loop.spawnLocal { await adopted.run() }
             return .greeted(hello.from)

@@ -141,7 +141,7 @@ extension Peers {
 
     private var otherName: String { "its cluster is not called '\(settings.cluster)' like ours: compare cluster.name" }
 
-    private func hello(to peer: ReplicaID?, refusal: String = "") -> Hello {
+    func hello(to peer: ReplicaID?, refusal: String = "") -> Hello {
         Hello(
             cluster: settings.cluster, from: settings.me, toNode: peer?.node ?? "", toDisk: peer?.disk,
             incarnation: settings.incarnation, previousIncarnation: settings.previousIncarnation, address: advertised,

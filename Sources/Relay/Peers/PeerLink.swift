@@ -38,10 +38,12 @@ final class PeerLink {
     private func run() async {
         var pause = peers.limits.firstPause
         while !Task.isCancelled, !peers.isStopped {
-            if let met, let peer = peers.peers[met], peer.dialed != nil {
-                await peer.untilUndialed()
-                guard await rest(for: pause) else { return }
-                continue  // meanwhile it may have been reached another way (a knock, another address)
+            // One that has fallen quiet is dialed beside the connection that there is: after a cut the kernel takes as long
+            // again as it lasted until it repeats what was lost.
+            if let met, let peer = peers.peers[met], peer.dialed != nil, !peers.isQuiet(peer) {
+                await peer.untilUndialed(or: peer.heardAt + peers.limits.quiet, on: peers.loop)
+                if peer.dialed == nil { guard await rest(for: pause) else { return } }
+                continue  // it may have been heard, or reached another way (a knock, another address)
             }
             switch await peers.dial(address, for: met, limits: peers.limits.dial) {
             case .greeted(let peer):

@@ -68,6 +68,7 @@ package final class Peers {
             if !isStopped { listenerFailed?("\(listener.boundAddress): the cluster's listener has failed") }
         }
         for seed in settings.seeds { dial(seed, of: nil) }
+        refreshLater()
     }
 
     /// Where it listens; the real port where 0 was asked for.
@@ -106,7 +107,7 @@ package final class Peers {
 
     /// Knows of a peer from gossip or the disk: dials it, unless that is done already.
     package func acquaint(_ peer: ReplicaID, address: String) {
-        guard peer != settings.me, let target = HostPort(text: address) else { return }
+        guard peer != settings.me, peers.count < Limits.links, let target = HostPort(text: address) else { return }
         if peers[peer] == nil { peers[peer] = Peer(peer, address: address, since: Clock.wall()) }
         dial(target, of: peer)
     }
@@ -213,13 +214,33 @@ package final class Peers {
         return adopted
     }
 
+    func isQuiet(_ peer: Peer) -> Bool { Clock.instant() >= peer.heardAt + limits.quiet }
+
+    /// Clocks are set while a process runs: greetings are repeated, so that what is said of them is not old.
+    private func refreshLater() {
+        loop.timer(at: Clock.instant() + Limits.refresh) { [weak self] in
+            guard let self, !isStopped else { return }
+            refreshNow()
+            refreshLater()
+        }
+    }
+
+    func refreshNow() {
+        for peer in peers.values { peer.sending?.send(hello(to: peer.id)) }
+    }
+
+    func refresh(_ peer: Peer, _ hello: Hello) {
+        guard hello.from == peer.id, hello.incarnation == peer.incarnation else { return }
+        compareClocks(peer, hello, Clock.wall())
+    }
+
     private func compareClocks(_ peer: Peer, _ hello: Hello, _ wall: WallTime) {
         let offset = hello.wall - wall
         peer.clockOffset = offset
         let ahead = offset.milliseconds
         guard abs(ahead) > Limits.clockTolerance.milliseconds else { return }
         complain(
-            "clock-apart", about: peer.id.node,
+            "clock-apart", about: peer.id.node, once: "clock",
             "its wall clock is \((ahead < 0 ? Duration.zero - offset : offset).short) "
                 + "\(ahead < 0 ? "behind" : "ahead of") ours: set both by NTP")
     }
@@ -262,13 +283,10 @@ package final class Peers {
     // MARK: What people are told
 
     /// One line, at most once a minute for the same thing.
-    func complain(_ event: StaticString, _ level: LogWriter.Level = .warning, about: String, _ reason: String) {
-        guard complaints.isNew(about: about, reason, Clock.now()) else { return }
-        report(event, level, [.init("peer", about), .init("reason", reason)])
-    }
-
-    func note(_ event: StaticString, _ level: LogWriter.Level, about: String, _ reason: String) {
-        report(event, level, [.init("peer", about), .init("reason", reason)])
+    /// `once` is what makes two reasons the same thing; by default their words.
+    func complain(_ event: StaticString, about: String, once: String? = nil, _ reason: String) {
+        guard complaints.isNew(about: about, once ?? reason, reason, Clock.now()) else { return }
+        report(event, .warning, [.init("peer", about), .init("reason", reason)])
     }
 
     /// The other end would not have us.

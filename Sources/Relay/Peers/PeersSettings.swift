@@ -38,23 +38,30 @@ extension Peers {
     package struct Limits: Sendable {
         /// From the connect or accept to the end of the greetings.
         package var greeting = Duration.seconds(5)
-        package var connect = Duration.seconds(5)
+        package var connect = Duration.seconds(2)
         /// Connections that have not greeted, at once.
         package var strangers = 128
         /// What may wait for one peer: more, and it is dropped.
         package var queued = 32 << 20
         /// A peer that nothing is heard of for so long is hung up on. Pulses come eight times in a lease.
         package var silence: Duration
+        /// One that nothing is heard of for so long is dialed anew.
+        package var quiet: Duration
         package var firstPause = Duration.milliseconds(50)
         package var longestPause = Duration.seconds(1)
 
-        package init(lease: Duration) { silence = lease * 5 }
+        package init(lease: Duration) {
+            silence = lease * 5
+            quiet = lease * 3 / 2
+        }
 
         /// A connection is given no more while so many bytes wait in it.
         static let window = Connection.lowWater
         /// Bytes that wait in the kernel, not sent yet.
         static let unsent = 128 << 10
         static let links = 1024
+        /// Between two greetings on one connection.
+        static let refresh = Duration.seconds(60)
         /// Clocks that are further apart are worth a word: they stamp mail and schedules.
         static let clockTolerance = Duration.seconds(5)
 

@@ -54,6 +54,8 @@ package struct Gossip: Sendable {
         var version: UInt64
         /// When, by this node's clock, the version last moved.
         var movedAt: Instant
+        /// Its process was proved dead since then.
+        var isDead = false
         var records: [String: GossipRecord] = [:]
     }
 
@@ -88,17 +90,14 @@ package struct Gossip: Sendable {
     /// Everything that a node says of itself.
     package func values(of node: ReplicaID) -> [String: [UInt8]] { nodes[node]?.records.mapValues(\.value) ?? [:] }
 
-    /// Since its version last moved; nil when it never was heard, or is proved dead.
-    package func silence(of node: ReplicaID, at now: Instant) -> Duration? {
-        guard let known = nodes[node], known.movedAt > Instant(nanoseconds: .min) else { return nil }
-        return now - known.movedAt
-    }
+    /// Since its version last moved; nil when it never was heard.
+    package func silence(of node: ReplicaID, at now: Instant) -> Duration? { nodes[node].map { now - $0.movedAt } }
 
     package var known: [ReplicaID] { nodes.keys.sorted() }
 
     package func isAlive(_ node: ReplicaID, within lease: Duration, at now: Instant) -> Bool {
         guard node != me else { return true }
-        guard let known = nodes[node] else { return false }
+        guard let known = nodes[node], !known.isDead else { return false }
         return now - known.movedAt < lease
     }
 
@@ -109,7 +108,7 @@ package struct Gossip: Sendable {
     /// Its process is proved dead: it isn't alive until its version moves again.
     package mutating func died(_ node: ReplicaID) {
         guard node != me else { return }
-        nodes[node]?.movedAt = Instant(nanoseconds: .min)
+        nodes[node]?.isDead = true
     }
 
     /// `baton node forget`.
@@ -164,6 +163,7 @@ package struct Gossip: Sendable {
             known.incarnation = delta.incarnation
             known.version = delta.version
             known.movedAt = now
+            known.isDead = false
             Gossip.merge(delta.records, into: &known.records)
             nodes[delta.node] = known
         }

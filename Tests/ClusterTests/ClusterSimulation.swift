@@ -18,6 +18,10 @@ final class ClusterSimulation {
         /// Clocks beyond ±ε/2: the same.
         var drifts = false
         var hasFaults = true
+        /// Nodes open, append, release and retire by themselves; a scenario does that by hand.
+        var works = true
+        /// Bytes of a file that travel in one message; by the seed when nil.
+        var chunk: UInt64?
         /// How long faults are injected, and then how long healing may take.
         var faultTime: Int64 = 6_000_000_000
         var healTime: Int64 = 6_000_000_000
@@ -58,6 +62,8 @@ final class ClusterSimulation {
     /// A scenario's hand in the network: what it holds back waits in `held`.
     var isHeld: ((SimulatedLetter) -> Bool)?
     var held: [SimulatedLetter] = []
+    /// Whose timers are late.
+    var isTimerLate: Set<Int> = []
     /// A frame or a few in one message: more interleavings.
     let chunk: UInt64
     /// Machines without power: they refuse nothing.
@@ -80,7 +86,8 @@ final class ClusterSimulation {
         random = SeededRandom(seed: plan.seed)
         identifiers = ULIDGenerator(seed: plan.seed ^ 0x6a6f_7572)
         network = SimulatedNetwork(nodes: plan.nodes)
-        chunk = random.chance(0.7) ? 100 : 1000
+        let usual: UInt64 = random.chance(0.7) ? 100 : 1000
+        chunk = plan.chunk ?? usual
         for index in 0..<plan.nodes {
             let spread = plan.drifts ? 0.6 : 0.0499
             nodes.append(
@@ -93,10 +100,10 @@ final class ClusterSimulation {
     }
 
     private func begin() {
-        for node in nodes { schedule(.start(node.index), after: Int64.random(in: 0...50_000_000, using: &random)) }
-        guard plan.hasFaults else { return }
         invariants.allowsTwoLeases = plan.drifts || plan.forgesDeath
         invariants.allowsGhosts = plan.outlivesConnections
+        for node in nodes { schedule(.start(node.index), after: Int64.random(in: 0...50_000_000, using: &random)) }
+        guard plan.hasFaults else { return }
         schedule(.fault, after: 300_000_000)
         schedule(.heal, at: plan.faultTime)
     }
@@ -151,6 +158,7 @@ final class ClusterSimulation {
         case .tick(let index, let incarnation):
             guard nodes[index].incarnation == incarnation, nodes[index].isUp else { return }
             if nodes[index].tickAt <= time { nodes[index].tickAt = .max }
+            guard !isTimerLate.contains(index) else { return }
             give(index, .tick)
         case .work(let index): work(index)
         case .start(let index): start(index)
@@ -224,7 +232,7 @@ final class ClusterSimulation {
         node.core = core
         tell("\(node.name) starts, incarnation \(node.incarnation)")
         for other in nodes where other.index != index { schedule(.connect(index, other.index), after: delay()) }
-        schedule(.work(index), after: 50_000_000)
+        if plan.works { schedule(.work(index), after: 50_000_000) }
         scheduleTick(node)
     }
 
@@ -285,7 +293,7 @@ final class ClusterSimulation {
         }
     }
 
-    private func nextFrame() -> UInt64 {
+    func nextFrame() -> UInt64 {
         frames += 1
         return frames
     }
@@ -296,7 +304,7 @@ final class ClusterSimulation {
         give(node.index, .append(journal, bytes))
     }
 
-    private func open(_ node: SimulatedClusterNode) {
+    func open(_ node: SimulatedClusterNode) {
         let count = plan.nodes == 3 ? 3 : (random.chance(0.5) ? 3 : 5)
         guard let acquainted = node.core?.acquainted,
             let replicas = Opening.replicas(

@@ -41,6 +41,7 @@ final class SimulatedClusterNode {
     /// The first true time at which the local clock is not before `instant`.
     func trueTime(_ instant: Instant) -> Int64 {
         guard instant < .distantFuture else { return .max }
+        guard instant.nanoseconds > clockStart else { return 0 }
         let elapsed = Double(instant.nanoseconds - clockStart) / clockRate
         return elapsed > 9e17 ? .max : Int64(elapsed.rounded(.up)) + 1
     }

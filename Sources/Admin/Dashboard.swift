@@ -41,11 +41,13 @@ enum Dashboard {
         <form id="form" style="display:flex"><input id="token" type="password" autocomplete="current-password" aria-label="token">
         <button>Show</button></form></section>
         <div id="page" hidden>
+        <section><h2>Problems</h2><div id="problems"></div></section>
+        <section><h2>Nodes</h2><div class="scroll"><table id="nodes"></table></div></section>
         <section><h2>Queue</h2><div class="figures" id="queue"></div><p class="soft" id="oldest"></p></section>
         <section><h2>Last 5 minutes</h2><div class="figures" id="recent"></div></section>
         <section><h2>Upstreams</h2><div class="scroll"><table id="upstreams"></table></div></section>
-        <section><h2>Nodes</h2><div class="scroll"><table id="nodes"></table></div></section>
-        <section><h2>Problems</h2><div id="problems"></div></section>
+        <section><h2>Leases and copies</h2><div class="scroll"><table id="leases"></table></div>
+        <div class="soft" id="takeovers"></div></section>
         </div>
         </main>
         <script>
@@ -55,6 +57,7 @@ enum Dashboard {
           if (text !== undefined) e.textContent = text; if (name) e.className = name; return e; };
         const count = n => n.toLocaleString("en");
         const percent = x => x === undefined || x === null ? "-" : (100 * x).toFixed(x && x < 0.1 ? 1 : 0) + " %";
+        const whole = n => n === undefined || n === null ? "-" : count(Math.round(n));
         const span = s => s === undefined || s === null ? "-" : s < 1 ? Math.round(s * 1000) + " ms" : s < 60 ? s.toFixed(1) + " s"
           : s < 3600 ? Math.floor(s / 60) + "m " + Math.floor(s % 60) + "s" : s < 86400 ? Math.floor(s / 3600) + "h "
           + Math.floor(s % 3600 / 60) + "m" : Math.floor(s / 86400) + "d " + Math.floor(s % 86400 / 3600) + "h";
@@ -86,11 +89,22 @@ enum Dashboard {
             { text: u.state, tone: u.state === "up" ? "good" : u.state === "down" ? "bad" : "warn" }, right(percent(u.share)),
             right(percent(u.wantedShare)), right(count(Math.round(u.sentPerSecond))), right(u.connections + "/" + u.maximumConnections),
             right(percent(u.transientShare)), right(percent(u.permanentShare)), right(span(u.medianSeconds)), u.failure ?? ""]));
-          table("nodes", ["node", "state", "version", right("up"), right("in/s"), right("out/s"), right("journals"),
-            right("sync p99"), right("disk free"), right("clients")], s.nodes.map(n => [n.name, n.state, n.version, right(span(n.upSeconds)),
-            right(count(Math.round(n.acceptedPerSecond))), right(count(Math.round(n.sentPerSecond))), right(count(n.journals)),
-            right(span(n.syncP99Seconds)), right(percent(n.diskTotalBytes ? n.diskFreeBytes / n.diskTotalBytes : 0)),
-            right(count(n.clientConnections))]));
+          const alone = s.nodes.length === 1;
+          table("nodes", ["node", "state", "version", right("up"), right("in/s"), right("out/s"), right("owns"), right("copy lag"),
+            right("sync p99"), right("disk free"), right("clients"), "seen by"], s.nodes.map(n => [n.name,
+            { text: n.state === "down" ? "DOWN " + span(n.silentSeconds) : n.state,
+              tone: n.state === "serving" ? "good" : n.state === "down" ? "bad" : "warn" }, n.version ?? "-", right(span(n.upSeconds)),
+            right(whole(n.acceptedPerSecond)), right(whole(n.sentPerSecond)), right(count(n.journals)),
+            right(n.copyLagBytes === undefined ? "-" : size(n.copyLagBytes)), right(span(n.syncP99Seconds)),
+            right(n.diskTotalBytes ? percent(n.diskFreeBytes / n.diskTotalBytes) : "-"), right(whole(n.clientConnections)),
+            alone ? "-" : n.seenBy.join(" ") || "nobody"]));
+          table("leases", ["journal", right("epoch"), "owner", "state", right("lease"), right("size"), right("messages"), "copies"],
+            s.journals.map(j => [j.id.slice(-4), right(count(j.epoch)),
+            { text: j.owner ?? "nobody", tone: j.owner ? "" : "bad" }, j.state, right(span(j.leaseSeconds)), right(size(j.bytes)),
+            right(count(j.unfinished)), j.copies.map(c => c.node + (c.lost ? " lost" : c.alive ? "" : " down")
+              + (c.lagBytes ? " " + size(c.lagBytes) + " behind" : "")).join(" · ")]));
+          $("takeovers").textContent = s.takeovers.map(t => t.time.slice(11, 19) + "Z " + t.journal.slice(-4) + "/" + t.epoch + " from "
+            + t.from + " to " + t.to + ": " + count(t.messages) + " messages, " + count(t.uncertain) + " uncertain").join(" · ");
           $("problems").replaceChildren(...(s.problems.length ? s.problems.map(p => { const e = make("div");
             e.append(make("b", p.name, p.severity === "degraded" ? "bad" : "warn"), make("span", "  " + p.summary));
             const d = make("dl"); for (const [k, v] of [["effect", p.effect], ["baton", p.baton], ["you", p.you]])

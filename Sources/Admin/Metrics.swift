@@ -12,7 +12,7 @@ struct Metrics {
     ) -> String {
         var metrics = Metrics()
         metrics.messages(status, facts)
-        metrics.queue(status)
+        metrics.queue(status, ownQueue(status, facts, view))
         metrics.times(status, facts)
         metrics.upstreams(status)
         metrics.cluster(status, facts, view, clocks)
@@ -43,8 +43,20 @@ struct Metrics {
         sample("baton_bounces_dropped_total", [], Double(status.counters.bouncesDropped))
     }
 
-    private mutating func queue(_ status: NodeStatus) {
-        let queue = status.queue
+    /// Of a journal without an owner every holder of a copy tells; only the first of them counts it.
+    private static func ownQueue(
+        _ status: NodeStatus, _ facts: NodeFacts, _ view: StatusAnswer
+    ) -> StatusAnswer.QueueAnswer {
+        var queue = StatusAnswer.QueueAnswer(status.queue, at: status.time)
+        let others = view.journals.filter { journal in
+            let first = journal.copies.filter { $0.alive && !$0.lost }.map(\.node).min()
+            return journal.owner == nil && first ?? facts.name < facts.name
+        }
+        queue.leaveOut(others.reduce(0) { $0 + $1.unfinished })
+        return queue
+    }
+
+    private mutating func queue(_ status: NodeStatus, _ queue: StatusAnswer.QueueAnswer) {
         header("baton_queue_messages", "gauge", "Unfinished messages by state.")
         let states = [
             ("due", queue.due), ("sending", queue.sending), ("retrying", queue.retrying),
@@ -52,13 +64,13 @@ struct Metrics {
         ]
         for (state, count) in states { sample("baton_queue_messages", [("state", state)], Double(count)) }
         header("baton_queue_bytes", "gauge", "Bytes of unfinished messages.")
-        sample("baton_queue_bytes", [], Double(queue.bytes.bytes))
+        sample("baton_queue_bytes", [], Double(queue.bytes))
         header(
             "baton_queue_oldest_seconds", "gauge",
             "Age of the oldest message (any) and how long the longest due waits (due).")
-        let oldest = queue.oldest.map { max(0, (status.time - $0.accepted).inSeconds) } ?? 0
+        let oldest = max(0, queue.oldest?.ageSeconds ?? 0)
         sample("baton_queue_oldest_seconds", [("state", "any")], oldest)
-        sample("baton_queue_oldest_seconds", [("state", "due")], queue.oldestDue?.inSeconds ?? 0)
+        sample("baton_queue_oldest_seconds", [("state", "due")], queue.oldestDueSeconds ?? 0)
     }
 
     private mutating func times(_ status: NodeStatus, _ facts: NodeFacts) {

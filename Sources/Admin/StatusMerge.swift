@@ -122,14 +122,7 @@ struct StatusMerge {
             sum.oldestDueSeconds = [sum.oldestDueSeconds, queue.oldestDueSeconds].compactMap { $0 }.max()
             if queue.oldest?.ageSeconds ?? -1 > sum.oldest?.ageSeconds ?? -1 { sum.oldest = queue.oldest }
         }
-        sum.messages -= toldAgain
-        // They wait for an owner, whatever else: most were due.
-        var rest = toldAgain
-        for part in [\StatusAnswer.QueueAnswer.due, \.retrying, \.waitingForUpstream, \.held] {
-            let less = min(rest, sum[keyPath: part])
-            sum[keyPath: part] -= less
-            rest -= less
-        }
+        sum.leaveOut(toldAgain)
         return sum
     }
 
@@ -190,6 +183,19 @@ struct StatusMerge {
         if all.problems.contains(where: { $0.severity == "degraded" }) { return .degraded }
         if all.ready { return .healthy }
         return reports.allSatisfy { $0.verdict == .starting } ? .starting : .degraded
+    }
+}
+
+extension StatusAnswer.QueueAnswer {
+    /// Messages that another node counts. They wait for an owner, whatever else: most were due.
+    mutating func leaveOut(_ count: Int) {
+        messages -= min(count, messages)
+        var rest = count
+        for part in [\StatusAnswer.QueueAnswer.due, \.retrying, \.waitingForUpstream, \.held] {
+            let less = min(rest, self[keyPath: part])
+            self[keyPath: part] -= less
+            rest -= less
+        }
     }
 }
 

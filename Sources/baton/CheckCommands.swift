@@ -20,7 +20,7 @@ let checkCommands = [
             """,
         run: check),
     CommandSpec(
-        ["wait"], "for scripts and upgrades: waits until the cluster is as you need it",
+        ["wait"], "for scripts: waits until the cluster is as you need it",
         options: [
             OptionSpec("for", "ready", "ready, can-lose-one or empty"),
             OptionSpec("timeout", "60s", "how long at most"),
@@ -32,7 +32,7 @@ let checkCommands = [
             """,
         run: wait),
     CommandSpec(
-        ["doctor"], "looks at disks, clocks, peers both ways, limits, names and upstreams, on every node",
+        ["doctor"], "examines disks, clocks, peers both ways, limits and upstreams",
         options: AdminClient.options, examples: ["baton doctor"],
         details: """
             A line each: PASS, WARN or FAIL. Exit 1 when one fails. Takes some seconds; touches no mail.

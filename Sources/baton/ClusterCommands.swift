@@ -23,7 +23,7 @@ let clusterCommands = [
             """,
         run: leases),
     CommandSpec(
-        ["journals"], "the journals' copies: where, how far behind, which lack one",
+        ["journals"], "copies: where, how far behind, which journals lack one",
         options: [OptionSpec("lacking", nil, "only those with fewer live copies than wanted")] + AdminClient.options,
         examples: ["baton journals", "baton journals --lacking"],
         details: """
@@ -33,7 +33,7 @@ let clusterCommands = [
             """,
         run: journals),
     CommandSpec(
-        ["events"], "what happened in the cluster: joins, deaths, claims, takeovers, upstreams",
+        ["events"], "what happened: joins, deaths, claims, takeovers, upstreams",
         options: [
             OptionSpec("follow", nil, "goes on, until interrupted"), OptionSpec("limit", "100", "so many at most"),
         ] + AdminClient.options,

@@ -6,7 +6,7 @@ private let reason = OptionSpec("reason", "TEXT", "stands in the record")
 
 let maintenanceCommands = [
     CommandSpec(
-        ["drain"], "hands a node's work over to the others, and keeps it so until resume", arguments: "[NODE]",
+        ["drain"], "hands a node's work over to the others, until resume", arguments: "[NODE]",
         options: [
             OptionSpec("check", nil, "only says whether the others can do without it"),
             OptionSpec("no-wait", nil, "does not follow the work"),
@@ -33,7 +33,7 @@ let maintenanceCommands = [
             """,
         run: forget),
     CommandSpec(
-        ["cluster", "finalize"], "after an upgrade of all nodes: lets them write what older versions cannot read",
+        ["cluster", "finalize"], "after an upgrade: lets all write what older ones cannot read",
         arguments: "VERSION", options: [OptionSpec("yes", nil, "does not ask")] + AdminClient.options,
         examples: ["baton nodes", "baton cluster finalize 1"],
         details: """
@@ -99,9 +99,9 @@ enum DrainText {
                 ? "safe: \(check.node) can be drained, \(counted(check.liveNodesAfter, "node")) go on, "
                     + "\(check.needed) needed" : "not safe to drain \(check.node)"
         ]
-        lines += check.reasons.map { "  \($0)" }
+        for reason in check.reasons { lines += folded(reason, TextTable.width - 2).map { "  \($0)" } }
         lines.append("under way: \(progress(check))")
-        return lines.flatMap { folded($0, TextTable.width) }.joined(separator: "\n") + "\n"
+        return lines.joined(separator: "\n") + "\n"
     }
 
     static func progress(_ check: DrainCheckAnswer) -> String {

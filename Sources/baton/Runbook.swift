@@ -4,7 +4,10 @@ struct Runbook: Codable, Sendable {
     var title: String
     var text: String
 
-    static let entries = [
+    static let entries = node + cluster
+
+    /// What one node can have by itself.
+    private static let node = [
         Runbook(
             name: "upstream-down", title: "an upstream takes no mail",
             text: """
@@ -84,7 +87,7 @@ struct Runbook: Codable, Sendable {
             text: """
                 It holds frames that this version does not know, and so cannot deliver safely. Its messages wait.
 
-                What to do: start the newer version of baton again on this data directory.
+                What to do: start the newer version again on this data directory.
                 """),
     ]
 }

@@ -3,7 +3,7 @@ internal import Primitives
 
 let traceCommands = [
     CommandSpec(
-        ["trace"], "one message's life, by time: accepted, on disk, tried where, replies", arguments: "ID",
+        ["trace"], "one message's life, by time: accepted, tried where, replies", arguments: "ID",
         options: AdminClient.options, examples: ["baton trace 01JD9Q4X7M2TB3W1YFZK5S0ACD"],
         details: """
             Asks all nodes; NODE is who did it. Finished messages are found by their whole id, for 7 days. Unfinished ones by

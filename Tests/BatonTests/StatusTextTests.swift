@@ -4,33 +4,11 @@ import Testing
 
 @testable import baton
 
-/// Status answers as a node gives them.
-enum Answers {
-    static let healthy = """
-        {"verdict":"healthy","summary":"healthy: accepting and delivering · every message on 1 disk · 0 nodes may fail",
-        "warnings":0,"ready":true,"time":"2026-11-24T12:04:31.123Z","from":"a","cluster":"mail",
-        "nodes":[{"name":"a","state":"serving","version":"0.1.0","upSeconds":788520,"acceptedPerSecond":212.4,
-        "sentPerSecond":209,"journals":3,"syncP99Seconds":0.0021,"diskFreeBytes":71000,"diskTotalBytes":100000,
-        "clientConnections":51}],
-        "queue":{"messages":1204,"bytes":10276045,"due":61,"sending":118,"retrying":1019,"waitingForUpstream":0,"held":6,
-        "uncertain":0,"oldestDueSeconds":0.4,"oldest":{"id":"01JD8Z1KAAAAAAAAAAAAAAAAAA","ageSeconds":11520,"tries":9,
-        "to":"ann@example.net","lastReply":"451 4.7.1 greylisted"}},
-        "recent5m":{"accepted":190502,"delivered":189871,"deferred":603,"bounced":28,"uncertain":0},
-        "upstreams":[{"name":"ses","state":"up","share":0.7,"wantedShare":0.7,"sentPerSecond":444,"connections":40,
-        "maximumConnections":40,"transientShare":0.002,"permanentShare":0,"medianSeconds":0.088,"ready":0,"sent":1,
-        "deferred":2,"failed":3}],"journals":[],"problems":[]}
-        """
-
-    static func decode(_ text: String) throws -> StatusAnswer {
-        try JSONDecoder().decode(StatusAnswer.self, from: Data(text.utf8))
-    }
-}
-
 @Suite("What baton status says")
 struct StatusTextTests {
-    @Test("all well: the verdict with the time at the right edge, tables, and no advice")
-    func healthy() throws {
-        let text = StatusText(try Answers.decode(Answers.healthy), colour: false).text
+    @Test("a cluster of one: the verdict with the time at the right edge, tables, and no advice")
+    func alone() throws {
+        let text = StatusText(try Answers.decode(Answers.alone), colour: false).text
         #expect(
             text == """
                 healthy: accepting and delivering · every message on 1 disk · 0 nodes may fail      12:04:31Z from a
@@ -42,21 +20,75 @@ struct StatusTextTests {
                        oldest due 400 ms · oldest 3h 12m (01JD8Z1KAAAAAAAAAAAAAAAAAA, 9 tries, ann@example.net: 45…)
                 5 MIN  accepted 190,502 · delivered 189,871 · deferred 603 · bounced 28 · uncertain 0
 
-                UPSTREAM  STATE  SHARE  WANTED  OUT/s  CONNS    4xx    5xx    p50  READY
-                ses       up      70 %    70 %    444  40/40  0.2 %  0.0 %  88 ms      0
+                UPSTREAM  STATE  SHARE  WANTED  OUT/s  CONNS    4xx    5xx     p50  READY
+                ses       up      70 %    70 %    444  40/40  0.2 %  0.0 %   88 ms      0
+                own       up      30 %    30 %    190  22/60  0.4 %  0.1 %  140 ms      0
 
                 PROBLEMS  none
 
                 """)
     }
 
+    @Test("three nodes, all well")
+    func healthy() throws {
+        let text = StatusText(try Answers.decode(Answers.healthy), colour: false).text
+        #expect(
+            text.hasPrefix(
+                """
+                healthy: accepting and delivering · every message on 3 disks · 1 node may fail      12:04:31Z from b
+
+                NODE  STATE    VERSION  UP      IN/s  OUT/s  OWNS        COPY LAG  SYNC p99  DISK FREE  SEEN BY
+                a     serving  0.1.0    9d 03h   212    209  3 journals  0 B       2 ms      71 %       b c
+                b     serving  0.1.0    9d 03h   212    209  3 journals  0 B       2 ms      71 %       a c
+                c     serving  0.1.0    9d 03h   212    209  3 journals  4.0 KiB   2 ms      71 %       a b
+
+                QUEUE  1,204 messages
+                """))
+        #expect(text.hasSuffix("\nPROBLEMS  none\n"))
+        #expect(!text.contains("TAKEOVER"))
+    }
+
+    @Test("a node was killed: down since when, who took over what, and what to do; calm upstreams are one line")
+    func killed() throws {
+        let text = StatusText(try Answers.decode(Answers.killed), colour: false).text
+        for part in [
+            "degraded: accepting and delivering · every message on 2 disks · 0 nodes may fail    12:04:31Z from a\n",
+            "c     DOWN 8s  0.1.0    -          -      -  0 journals  41 MiB    -         -          -\n",
+            """
+            TAKEOVER  8V3K/13, 8V41/13, c to a and b: 2 journals, 1,388 messages, none lost, first delivery
+                      after 210 ms
+                      3 were in flight and may arrive twice: baton queue list --uncertain
+
+            UPSTREAM  ses up 70 % · own up 30 %
+
+            PROBLEMS  1
+             node-down  c has been silent for 8.2 s (last word 12:04:23Z; its port refuses connections)
+               effect   2 copies instead of 3; losing a or b too stops acceptance (451) until one is back
+               baton    moved c's leases to a and b; c catches up by itself when it returns
+               you      restart it: systemctl start baton (on c)  ·  gone for good: baton node forget c
+
+            """,
+        ] {
+            #expect(text.contains(part), "lacks \(part)\nin \(text)")
+        }
+        #expect(text.split(separator: "\n").allSatisfy { $0.count <= 100 })
+    }
+
+    @Test("an upstream that is down for some says where")
+    func partial() throws {
+        var status: StatusAnswer = try Answers.decode(Answers.healthy)
+        status.upstreams[0].state = "partial"
+        status.upstreams[0].downAt = ["b", "c"]
+        #expect(StatusText(status, colour: false).text.contains("\nses       down at b c  "))
+    }
+
     @Test("a problem has its three lines, and nothing is wider than 100 columns")
     func problem() throws {
-        var status = try Answers.decode(Answers.healthy)
+        var status: StatusAnswer = try Answers.decode(Answers.alone)
         status.verdict = .degraded
         let long = String(repeating: "the upstream said many words ", count: 20)
         let problem =
-            #"{"name":"upstream-down","severity":"degraded","summary":"\#(long)","effect":"e","baton":"b","you":"y"}"#
+            #"{"name":"upstream-down","severity":"degraded","summary":"\#(long)","effect":"e","baton":"b","you":"y","nodes":[]}"#
         status.problems = [try JSONDecoder().decode(ProblemAnswer.self, from: Data(problem.utf8))]
         status.queue.oldest?.lastReply = long
         status.queue.waitingForUpstream = 1_000_000
@@ -70,7 +102,7 @@ struct StatusTextTests {
 
     @Test("an empty queue is one word, and colour marks the verdict only when asked for")
     func emptyAndColour() throws {
-        var status = try Answers.decode(Answers.healthy)
+        var status: StatusAnswer = try Answers.decode(Answers.alone)
         status.queue.messages = 0
         status.queue.oldest = nil
         #expect(StatusText(status, colour: false).text.contains("\nQUEUE  empty\n"))

@@ -170,6 +170,14 @@ extension Simulation {
         return broken < chronicle.majority
     }
 
+    /// A bad end of a copy counts as damage until it has caught up. While all copies exist that is no loss: together they
+    /// are enough, whole or not.
+    func mayTear(_ id: JournalID, of machine: Machine) -> Bool {
+        guard machines.count > 1, let chronicle = chronicles[id] else { return true }
+        let isComplete = chronicle.replicas.allSatisfy { replica in machines.contains { $0.replica == replica } }
+        return isComplete || mayBreak(machine.replica, chronicle)
+    }
+
     /// Bits flip in some journals, each of which has enough other copies.
     func flipSomeCopies(_ machine: Machine) {
         for id in machine.disk.files.keys.sorted() where random.chance(0.5) {

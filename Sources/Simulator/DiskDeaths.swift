@@ -7,31 +7,37 @@ extension SimulatedDisk {
     enum Loss { case nothing, unsynced }
 
     /// The process is dead: a first part of its round reached the files, nothing of what was queued.
-    func processDied(losing loss: Loss, _ random: inout SeededRandom) {
+    ///
+    /// - Parameter mayTear: Whether this journal's copy may be left with a bad end, which start-up can't tell from damage.
+    func processDied(losing loss: Loss, mayTear: (JournalID) -> Bool, _ random: inout SeededRandom) {
         let operations = forgetQueue().filter(\.isEffective)
         if random.chance(0.5) {
-            performPart(of: operations, &random)
+            performPart(of: operations, mayTear, &random)
         } else {
             // Nothing is promised about the order of two journals' files.
             var order: [JournalID?] = []
             for operation in operations where !order.contains(operation.journal) { order.append(operation.journal) }
-            for journal in order { performPart(of: operations.filter { $0.journal == journal }, &random) }
+            for journal in order { performPart(of: operations.filter { $0.journal == journal }, mayTear, &random) }
         }
         if loss == .unsynced {
-            for journal in files.keys.sorted() { loseUnsynced(journal, &random) }
+            for journal in files.keys.sorted() {
+                if mayTear(journal) { loseUnsynced(journal, &random) } else { loseUnsyncedFrames(journal, &random) }
+            }
         }
         // Start-up syncs each file before it believes it.
         syncAll()
     }
 
-    private func performPart(of operations: [Operation], _ random: inout SeededRandom) {
+    private func performPart(
+        of operations: [Operation], _ mayTear: (JournalID) -> Bool, _ random: inout SeededRandom
+    ) {
         let done = random.number(0...operations.count)
         for operation in operations.prefix(done) { performForDeath(operation) }
         guard done < operations.count, case .write(let journal, let offset, let bytes, _) = operations[done] else {
             return
         }
         let end = files[journal]?.bytes.count ?? 0
-        guard end == Int(offset) else { return }
+        guard end == Int(offset), mayTear(journal) else { return }
         let part = Array(bytes.prefix(random.number(0...bytes.count)))
         if files[journal] == nil { files[journal] = File() }
         files[journal]?.bytes.append(contentsOf: part)
@@ -58,6 +64,14 @@ extension SimulatedDisk {
         while file.bytes.count > file.synced, file.bytes.last == 0 { file.bytes.removeLast() }
         files[journal] = file
         rescan(journal)
+    }
+
+    /// Some last frames that were not synced are lost, each as a whole.
+    private func loseUnsyncedFrames(_ journal: JournalID, _ random: inout SeededRandom) {
+        guard let file = files[journal], file.synced < file.bytes.count else { return }
+        let ends = [file.synced] + file.frames.map { Int($0.end) }.filter { $0 > file.synced }
+        cut(journal, to: UInt64(random.pick(ends)))
+        changed.insert(journal)
     }
 
     /// Flips some bits close together in a file, half of the time in its last frame; says where.

@@ -47,6 +47,8 @@ final class Machine {
     var isAnsweringRead = false
     var isDiskScheduled = false
     var nextTick: Instant?
+    /// Ticks since then.
+    var ticksSince = Instant(nanoseconds: 0)
     var ticksNow = 0
     /// How long a sync takes at most.
     var slowestSync = Duration.milliseconds(10)

@@ -89,7 +89,9 @@ extension Simulation {
         let waiting = machine.submissions.sorted { $0.key.number < $1.key.number }.map(\.value.letter)
         machine.forget()
         machine.hasPower = loss == .nothing
-        machine.disk.processDied(losing: loss, &random)
+        var chance = random
+        machine.disk.processDied(losing: loss, mayTear: { mayTear($0, of: machine) }, &chance)
+        random = chance
         for id in links.keys.filter({ $0.machine == machine.index }).sorted() { cutByDeath(id) }
         endConnections(of: machine)
         if machines.count == 1, hits(.flippedBits, 0.3) { flipOnlyCopy(machine) }

@@ -111,7 +111,11 @@ struct ClusterRunTests {
         let cluster = try await TestCluster(upstreams: [sink.address])
         _ = try await cluster["a"].untilReady()
         let asked = Mutex(0)
-        let long = Array((0..<5000).map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: 4001) }.joined())
+        var bytes = [UInt8](repeating: 7, count: 20 << 20)
+        for index in stride(from: 0, to: bytes.count, by: 4001) {
+            bytes[index] = UInt8(truncatingIfNeeded: index / 4001)
+        }
+        let long = bytes
         await cluster["b"].handle.answerPeers { what, peer in
             asked.withLock { $0 += 1 }
             #expect(peer.node == "a")

@@ -105,6 +105,33 @@ struct ClusterRunTests {
         sink.stop()
     }
 
+    @Test("a damaged copy is cut at the damage, which is kept for a person, and becomes whole again from the others")
+    func damage() async throws {
+        let sink = try await TestSink { line in line.isEmpty ? .reply("421 not now") : nil }
+        let cluster = try await TestCluster(upstreams: [sink.address])
+        _ = try await send(20, to: try await cluster["a"].untilReady())
+        let journal = try #require(await cluster["a"].handle.status().journals.first { $0.unfinished == 20 }?.id)
+        let path = cluster["c"].handle.directory.journalPath(journal)
+        let reference = cluster["a"].handle.directory.journalPath(journal)
+        func copy(_ path: String) -> Data? { try? Data(contentsOf: URL(filePath: path)) }
+        let end = Int(try #require(await cluster["a"].handle.status().journals.first { $0.id == journal }).committed)
+        try await until("c holds it") { copy(path)?.prefix(end) == copy(reference)?.prefix(end) }
+        cluster["c"].kill()
+        var bytes = try #require(copy(path))
+        bytes[end / 2] ^= 1
+        try bytes.write(to: URL(filePath: path))
+        try await cluster.start("c")
+        #expect(FileManager.default.fileExists(atPath: path + ".damaged"))
+        try await until("its copy is whole again") {
+            let ledger = try? cluster["c"].handle.directory.loadLedger()
+            return ledger?.damaged.isEmpty == true && copy(path)?.prefix(end) == copy(reference)?.prefix(end)
+        }
+        let status = await cluster["c"].handle.status().journals.first { $0.id == journal }
+        #expect(status?.isWhole == true)
+        await cluster.stop()
+        sink.stop()
+    }
+
     @Test("questions travel between nodes, long answers in parts, and each is answered once")
     func questions() async throws {
         let sink = try await TestSink()

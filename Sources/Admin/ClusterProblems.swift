@@ -41,8 +41,10 @@ struct ClusterProblems {
         guard copies.nodes < copies.wanted else { return nil }
         return problem(
             "too-few-nodes", .degraded, "\(copies.nodes) of \(copies.wanted) nodes are known",
-            effect: "no mail is accepted (451) until this node has met \(copies.wanted - copies.nodes) more",
-            baton: "tries the addresses of cluster.peers all the time, and accepts as soon as it has met enough",
+            effect: status.ready
+                ? "mail goes on in the journals that are open; no new one can be opened when they are full (451)"
+                : "no mail is accepted (451) until this node has met \(copies.wanted - copies.nodes) more",
+            baton: "tries the addresses of cluster.peers all the time, and opens journals once it has met enough",
             you: "start the other nodes; they run already: baton doctor", nodes: [status.from])
     }
 

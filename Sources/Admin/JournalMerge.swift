@@ -45,12 +45,18 @@ struct JournalMerge {
         return result
     }
 
+    /// Others hold a promise to this node, and it says itself that the journal is not its own: it has released it.
+    private func disowns(_ owner: String, _ id: String) -> Bool {
+        guard let report = reports.first(where: { $0.from == owner }) else { return false }
+        return report.journals.first { $0.id == id }?.owner != owner
+    }
+
     /// Whoever answered knows his own disk best, and an owner that nobody holds alive is none.
     private func settled(
         _ journal: StatusAnswer.JournalAnswer, _ disks: [String: String]
     ) -> StatusAnswer.JournalAnswer {
         var journal = journal
-        if let owner = journal.owner, !alive.contains(owner) { journal.owner = nil }
+        if let owner = journal.owner, !alive.contains(owner) || disowns(owner, journal.id) { journal.owner = nil }
         for index in journal.copies.indices {
             let copy = journal.copies[index]
             if let disk = disks[copy.node], !disk.isEmpty { journal.copies[index].lost = disk != copy.disk }

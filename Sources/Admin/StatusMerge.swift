@@ -90,7 +90,7 @@ struct StatusMerge {
         copies.nodes = all.nodes.count
         copies.liveNodes = live.count
         copies.needed = copies.wanted / 2 + 1
-        copies.majority = live.count >= copies.needed && all.nodes.count >= copies.wanted
+        copies.majority = live.count >= copies.needed
         copies.fewest = min(copies.wanted, live.count)
         copies.mayFail = copies.wanted == 1 ? 0 : min(live.count, copies.wanted) - copies.needed
         for journal in all.journals where journal.unfinished > 0 || journal.state == "open" {
@@ -224,10 +224,9 @@ struct StatusSummary {
 
     private func tolerance(_ isWarned: Bool) -> String {
         let copies = status.copies
+        if copies.nodes < copies.wanted, !status.ready { return "\(copies.nodes) of \(copies.wanted) nodes known" }
         guard copies.majority else {
-            return copies.nodes < copies.wanted
-                ? "\(copies.nodes) of \(copies.wanted) nodes known"
-                : "\(copies.liveNodes) of \(copies.nodes) nodes alive, \(copies.needed) needed"
+            return "\(copies.liveNodes) of \(copies.nodes) nodes alive, \(copies.needed) needed"
         }
         let disks = "\(copies.fewest) disk\(copies.fewest == 1 ? "" : "s")"
         let nodes = "\(copies.mayFail) node\(copies.mayFail == 1 ? "" : "s")"

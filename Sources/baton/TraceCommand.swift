@@ -29,7 +29,7 @@ private func trace(_ arguments: Arguments) async throws -> Int32 {
 enum TraceText {
     static func text(_ trace: TraceAnswer) -> String {
         var lines = folded(headline(trace), TextTable.width)
-        lines.append(verdict(trace))
+        lines += wrapped(verdict(trace), lead: "", indent: "")
         lines += ["", "TIME (UTC)    NODE  WHAT"]
         var day = trace.accepted.prefix(10)
         for event in trace.events {
@@ -66,13 +66,16 @@ enum TraceText {
         return text
     }
 
-    private static func verdict(_ trace: TraceAnswer) -> String {
+    private static func verdict(_ trace: TraceAnswer) -> [String] {
         var parts = ["delivered \(trace.delivered) of \(trace.recipients.count)"]
-        parts.append(trace.finished ? "finished" : trace.message?.state ?? "unfinished")
+        // With all of them delivered there is nothing more to say of that.
+        if trace.delivered < trace.recipients.count || !trace.finished {
+            parts.append(trace.finished ? "finished" : trace.message?.state ?? "unfinished")
+        }
         if let last = lastDelivery(trace) { parts.append("last one \(last) after acceptance") }
         if trace.takeovers > 0 { parts.append("survived \(counted(trace.takeovers, "takeover"))") }
         parts.append(trace.uncertain ? "may have been delivered twice" : "no duplicate possible")
-        return parts.joined(separator: " · ")
+        return parts
     }
 
     private static func lastDelivery(_ trace: TraceAnswer) -> String? {

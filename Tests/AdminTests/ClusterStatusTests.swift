@@ -85,6 +85,25 @@ struct ClusterStatusTests {
         let status: StatusAnswer = try await get("/api/v1/status", AdminAPI(source, scope: .local)).decoded()
         #expect(status.summary.hasSuffix("1 of 3 nodes known"))
         #expect(status.problems.map(\.name) == ["too-few-nodes"])
+        #expect(status.problems[0].effect.hasPrefix("no mail is accepted (451) until this node has met 2 more"))
+    }
+
+    @Test("one that was forgotten may be missed by the next journal, not by those that are open")
+    func forgotten() async throws {
+        let cluster = FixedCluster()
+        cluster.kill("c")
+        for name in ["a", "b"] {
+            cluster[name].state.withLock { state in
+                for index in state.status.peers.indices where state.status.peers[index].replica.node == "c" {
+                    state.status.peers[index].isForgotten = true
+                }
+            }
+        }
+        let status = try await status(cluster)
+        #expect(status.nodes.map(\.name) == ["a", "b"])
+        #expect(status.summary == "degraded: accepting and delivering · every message on 2 disks · 0 nodes may fail")
+        #expect(status.problems.map(\.name) == ["too-few-nodes", "copy-lacking"])
+        #expect(status.problems[0].effect.hasPrefix("mail goes on in the journals that are open"))
     }
 
     @Test("one that is alive but does not answer is named, and not waited for")
@@ -230,6 +249,14 @@ struct ClusterStatusTests {
         let status = try await status(cluster)
         #expect(status.queue.messages == 40 && status.queue.due == 40)
         #expect(status.problems.map(\.name).contains("journal-ownerless"))
+    }
+
+    @Test("a journal that its owner has let go is nobody's until another claims it")
+    func released() async throws {
+        let cluster = FixedCluster()
+        cluster["b"].state.withLock { $0.status.journals[1].role = .replica }
+        let status = try await status(cluster)
+        #expect(status.journals.map(\.owner) == ["a", nil, "c"] && status.nodes.map(\.journals) == [1, 0, 1])
     }
 
     @Test("/readyz tells of the cluster's problems without asking anybody")

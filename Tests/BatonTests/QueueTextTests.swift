@@ -73,7 +73,7 @@ struct QueueTextTests {
         #expect(
             text == """
                 01JD  billing@shop.example to ann@gmail.com · 4.1 KiB · <8f1c@shop.example>
-                delivered 1 of 1 · finished · last one 1d 00h after acceptance · survived 1 takeover · no duplicate possible
+                delivered 1 of 1 · last one 1d 00h after acceptance · survived 1 takeover · no duplicate possible
 
                 TIME (UTC)    NODE  WHAT
                 12:06:53.902  c     accepted from 10.0.0.9

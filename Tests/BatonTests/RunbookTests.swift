@@ -33,6 +33,8 @@ private func commands(in text: String) -> [[String]] {
 /// Why a command would be refused; nil when it is there, with its options.
 private func complaint(_ words: [String]) -> String? {
     let matching = Baton.commands.filter { words.starts(with: $0.path) }.max { $0.path.count < $1.path.count }
+    // A group by itself lists what it has.
+    if words.count == 1, Baton.commands.contains(where: { $0.path[0] == words[0] }) { return nil }
     guard let command = matching else { return "baton \(words.joined(separator: " ")) is no command" }
     // `send` and `sink` read their own options.
     guard command.runWords == nil else { return nil }

@@ -36,6 +36,8 @@ struct TraceBuilder {
     /// Who wrote the frames that are read now: the copies of a journal tell the same story on all nodes.
     private var writer: String
     private var accept: AcceptRecord?
+    /// The journal that the message is in.
+    private var home: JournalID?
     private var events: [Trace.Event] = []
     /// Attempts without an outcome so far: their recipients.
     private var open: [UInt32: AttemptRecord] = [:]
@@ -82,6 +84,7 @@ struct TraceBuilder {
     private mutating func accepted(_ record: AcceptRecord, _ frame: ScannedFrame) {
         let isAgain = accept != nil
         accept = record
+        home = journal
         if record.isUncertain { isUncertain = true }
         if let concerns = record.concerns {
             note(record.time, "made by baton: it speaks of \(concerns)")
@@ -139,7 +142,10 @@ struct TraceBuilder {
 
     /// An attempt without an outcome when its owner ended is what can be delivered twice.
     private mutating func takenOver(_ record: TakeoverRecord, _ epoch: UInt64) {
-        guard let accept, !accept.recipients.indices.allSatisfy({ finished.contains(UInt32($0)) }) else { return }
+        // A copy that lags ends before the message does; another journal's takeover says nothing of it.
+        guard journal == home, let accept,
+            !accept.recipients.indices.allSatisfy({ finished.contains(UInt32($0)) })
+        else { return }
         takeovers += 1
         note(record.time, "\(record.owner.node) took over journal \(journal.map(\.short) ?? "?"), epoch \(epoch)")
         for attempt in open.values.sorted(by: { $0.number < $1.number }) {

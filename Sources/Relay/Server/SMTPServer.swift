@@ -58,6 +58,8 @@ package final class SMTPServer: @unchecked Sendable {
     func listen(on address: SocketAddress, tls mode: Configuration.Listener.TLSMode) throws(ListenError) {
         let listener = try Listener(address: address, on: host.loop)
         open(Place(configured: address, mode: mode, listener: listener))
+        // A node that starts drained knows the place, and listens there once it is resumed.
+        if isDraining { listener.close() }
     }
 
     private func open(_ place: Place) {

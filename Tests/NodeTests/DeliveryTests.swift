@@ -200,11 +200,11 @@ struct DeliveryTests {
     @Test("mail that one upstream can't carry goes to another, and waits for it while it is down")
     func lackOfOne() throws {
         let probe = NodeProbe("one", "two").started()
-        probe.feed(.enableUpstream("two", false))
+        probe.enable("two", false)
         let (id, _) = probe.submit { $0.hasEightBit = true }
         try probe.connect("one", Capabilities())
         #expect(probe.message(id)?.state == .waitingForUpstream)
-        probe.feed(.enableUpstream("two", true))
+        probe.enable("two", true)
         try probe.connect("two")
         #expect(probe.upstream(of: try probe.transaction(of: id)) == "two")
     }

@@ -25,7 +25,7 @@ final class NodeProbe {
     private var diskEvents: [NodeEvent] = []
     private(set) var setAside: [JournalID] = []
     private(set) var deleted: [JournalID] = []
-    /// Journals are refused with 'disk full'.
+    /// New journals wait for room.
     var isFull = false
 
     // What the node wanted.
@@ -53,6 +53,8 @@ final class NodeProbe {
         var configuration = NodeConfiguration(
             cluster: "test", replica: ReplicaID(node: "a", disk: DiskID(ULID(high: 1, low: 2))),
             hostname: "relay.example", upstreams: upstreams, routes: [Route(upstreams: names)], seed: 7)
+        // Alone it needs no pulses: they would be most of what happens in hours.
+        configuration.lease = .hours(1)
         change(&configuration)
         self.configuration = configuration
         now = NodeProbe.start
@@ -63,16 +65,30 @@ final class NodeProbe {
     @discardableResult
     func started() -> NodeProbe {
         perform { node.start(at: now, into: &$0) }
+        tellSpace()
         return self
     }
 
     // MARK: Events
 
-    func feed(_ event: NodeEvent) { perform { node.handle(event, at: now, into: &$0) } }
+    /// How much room there is: a full disk has none.
+    func tellSpace() {
+        feed(.diskSpace(free: isFull ? 0 : .gibibytes(50), total: .gibibytes(100)))
+    }
+
+    func feed(_ event: NodeEvent) {
+        if !isFull, !stalled.isEmpty {
+            let waiting = stalled
+            stalled = []
+            for request in waiting { carryOut(request) }
+        }
+        perform { node.handle(event, at: now, into: &$0) }
+    }
 
     private func perform(_ body: (inout [NodeEffect]) -> Void) {
         var effects: [NodeEffect] = []
         body(&effects)
+        node.endTurn(at: now, into: &effects)
         for effect in effects { carryOut(effect) }
         if diskAnswers == .atOnce { answerDisk() }
     }
@@ -84,9 +100,12 @@ final class NodeProbe {
 
     private func feedDisk() {
         let event = diskEvents.removeFirst()
-        if case .durable(let journal, let end) = event { synced[journal] = end }
+        if case .cluster(.stored(let journal, let mark)) = event, let end = ends[journal]?[mark] {
+            synced[journal] = end
+        }
         var effects: [NodeEffect] = []
         node.handle(event, at: now, into: &effects)
+        node.endTurn(at: now, into: &effects)
         for effect in effects { carryOut(effect) }
     }
 
@@ -136,6 +155,15 @@ final class NodeProbe {
     func command(_ verb: Command.Verb, _ id: MessageID, reason: String = "") {
         nextTicket += 1
         feed(.command(Ticket(nextTicket), Command(verb, id, by: "me", reason: reason)))
+    }
+
+    /// Switches an upstream on or off for the whole cluster, as a person does.
+    func enable(_ upstream: String, _ isEnabled: Bool) {
+        nextTicket += 1
+        feed(
+            .record(
+                Ticket(nextTicket), key: "upstream/\(upstream)/off", value: isEnabled ? nil : Array("me".utf8),
+                expiry: nil))
     }
 
     func answer(_ ticket: Ticket) -> Int? {
@@ -241,18 +269,23 @@ final class NodeProbe {
         next.diskAnswers = answers
         next.files = files
         next.promises = promises
+        next.records = records
+        try next.node.recover(records: records)
         if losingUnsynced {
             for (journal, end) in synced { next.files[journal] = Array((files[journal] ?? []).prefix(Int(end))) }
         }
         damage(&next.files)
         for journal in next.files.keys.sorted() {
             let bytes = next.files[journal] ?? []
-            next.node.recover(journal: journal, promise: next.promises[journal])
+            next.node.recover(
+                journal: journal, promise: next.promises[journal], isMarkedDamaged: false, at: next.now)
             let result = try scanJournal(
                 journal, length: UInt64(bytes.count), afterDamage: .resynchronize,
                 read: { offset, count in Array(bytes[Int(offset)..<min(bytes.count, Int(offset) + count)]) },
                 frame: { next.node.recover(frame: $0, of: journal) })
-            next.node.recovered(journal: journal, scan: result)
+            if case .cut(let end, _) = next.node.recovered(journal: journal, scan: result) {
+                next.files[journal] = Array(bytes.prefix(Int(end)))
+            }
         }
         next.started()
         // What was due is due at once.
@@ -272,32 +305,30 @@ final class NodeProbe {
     }
 
     private var synced: [JournalID: UInt64] = [:]
+    /// Up to where each mark's write reaches.
+    private var ends: [JournalID: [DiskMark: UInt64]] = [:]
+    private var records: [UInt8]?
+    private var stalled: [ClusterRequest] = []
 
     // MARK: Effects
 
     private func carryOut(_ effect: NodeEffect) {
         switch effect {
-        case .storePromise(let journal, let promise):
-            // A journal that could not be made has no promise either.
-            guard files[journal] != nil else { return }
-            promises[journal] = promise
-            diskEvents.append(.promiseStored(journal, epoch: promise.epoch))
-        case .createJournal(let journal):
-            if isFull { diskEvents.append(.diskFull(journal)) } else { files[journal] = [] }
-        case .append(let journal, let offset, let bytes):
-            #expect(UInt64(files[journal]?.count ?? -1) == offset, "frames are appended without gaps")
-            files[journal]?.append(contentsOf: bytes)
-            note(bytes, of: journal, at: offset)
-            synced[journal] = synced[journal] ?? 0
-            diskEvents.append(.durable(journal, upTo: offset + UInt64(bytes.count)))
-        case .cut(let journal, let end): files[journal] = Array((files[journal] ?? []).prefix(Int(end)))
-        case .deleteJournal(let journal):
-            files[journal] = nil
-            deleted.append(journal)
-            diskEvents.append(.journalDeleted(journal))
+        case .cluster(let request): carryOut(request)
+        case .scan(let journal, let scan, let end):
+            let bytes = Array((files[journal] ?? []).prefix(Int(end)))
+            var found: [ScannedFrame] = []
+            _ = try? scanJournal(
+                journal, length: UInt64(bytes.count), afterDamage: .stop,
+                read: { offset, count in Array(bytes[Int(offset)..<min(bytes.count, Int(offset) + count)]) },
+                frame: { found.append($0) })
+            diskEvents.append(.scanned(journal, scan: scan, found, isLast: true))
         case .setAside(let journal):
             files[journal] = nil
             setAside.append(journal)
+        case .storeRecords(let bytes, let version):
+            records = bytes
+            diskEvents.append(.recordsStored(version: version))
         case .readContent(let ticket, let content, let limit):
             diskEvents.append(.contentRead(ticket, bytes(of: content, limit: limit)))
         case .answer(let ticket, let answer): answers[ticket] = answer
@@ -312,8 +343,46 @@ final class NodeProbe {
         case .interrupt(_, let transaction): interrupted.insert(transaction)
         case .close(let id): closed.insert(id)
         case .commandAnswer(_, let answer): commandAnswers.append(answer)
+        case .recorded, .forgotten, .asked, .answered: break
         case .note(let note): notes.append(note)
+        // No session is in the middle of anything.
+        case .drainSessions: diskEvents.append(.sessionsEnded)
+        case .admitSessions: break
         case .drained: isDrained = true
+        }
+    }
+
+    private func carryOut(_ request: ClusterRequest) {
+        switch request {
+        case .storePromise(let journal, let promise, let mark):
+            promises[journal] = promise
+            diskEvents.append(.cluster(.stored(journal, through: mark)))
+        case .write(let journal, let offset, _, _) where isFull && offset == 0 && files[journal] == nil:
+            // A file that has to be made waits for room.
+            stalled.append(request)
+            diskEvents.append(.diskFull)
+        case .write(let journal, let offset, let bytes, let mark):
+            #expect(UInt64(files[journal]?.count ?? 0) == offset, "frames are appended without gaps")
+            files[journal, default: []].append(contentsOf: bytes)
+            note(bytes, of: journal, at: offset)
+            synced[journal] = synced[journal] ?? 0
+            ends[journal, default: [:]][mark] = offset + UInt64(bytes.count)
+            diskEvents.append(.cluster(.stored(journal, through: mark)))
+        case .cut(let journal, let end, let mark):
+            files[journal] = Array((files[journal] ?? []).prefix(Int(end)))
+            diskEvents.append(.cluster(.stored(journal, through: mark)))
+        case .entomb(let tombstone, let mark):
+            files[tombstone.journal] = nil
+            promises[tombstone.journal] = nil
+            deleted.append(tombstone.journal)
+            diskEvents.append(.cluster(.stored(tombstone.journal, through: mark)))
+        case .read(let request):
+            let file = files[request.journal] ?? []
+            let start = min(Int(request.offset), file.count)
+            let bytes = Array(file[start..<min(start + request.count, file.count)])
+            diskEvents.append(.cluster(.read(request, bytes)))
+        case .forgetTombstone, .whole, .send, .knock, .met: break
+        case .stop(let reason): Issue.record("the node stops: \(reason)")
         }
     }
 

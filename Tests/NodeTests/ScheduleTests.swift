@@ -61,7 +61,7 @@ struct ScheduleTests {
             $0.lifetime = .hours(1)
             $0.bounces.upstreams = ["two"]
         }.started()
-        probe.feed(.enableUpstream("two", false))
+        probe.enable("two", false)
         let (id, _) = probe.submit()
         for minute in 0..<70 {
             if probe.wanted.contains("one") { try probe.refuse("one") }

@@ -21,15 +21,18 @@ extension DiskThread {
         try createFiles()
         let began = Clock.instant()
         var runs = self.runs()
+        var isGrown = false
         for index in runs.indices where open[runs[index].journal]?.needsGrowth(upTo: runs[index].end) == true {
             try grow(runs[index])
+            isGrown = true
         }
         if !stuck.isEmpty {
             leaveOutStuck()
             runs = self.runs()
         }
         guard !runs.isEmpty else { return }
-        if runs.count == 1, runs[0].end - runs[0].start <= UInt64(DiskThread.bufferSize) {
+        // What grew is synced as a whole, so that later writes find their blocks.
+        if runs.count == 1, !isGrown, runs[0].end - runs[0].start <= UInt64(DiskThread.bufferSize) {
             let file = try file(of: runs[0])
             gather(runs[0].jobs)
             try file.writeSynced(buffer, at: runs[0].start)
@@ -189,6 +192,7 @@ extension DiskThread {
                 var file = JournalFile(try OpenFile(path, .create), length: 0)
                 try file.file.truncate(to: 0)
                 _ = try file.grow(upTo: chunk, chunk: chunk)
+                try file.file.synchronizeData()
                 take(.spare(isReady: true))
             } catch {
                 // The next look at the disk's space tries again; what is wrong shows where it matters.

@@ -75,7 +75,10 @@ launch() {
     shift 2
     enter "$place"
     setsid "${entered[@]}" "$@" </dev/null >>"$directory/$name.log" 2>&1 &
-    printf '%s\n' "$!" >"$directory/$name.pid"
+    local pid=$!
+    printf '%s\n' "$pid" >"$directory/$name.pid"
+    # Until the command has taken this shell's place, nothing shows that the process is ours.
+    until pid_of "$name" >/dev/null || ! kill -0 "$pid" 2>/dev/null; do sleep 0.01; done
 }
 
 # Sets `entered` to what goes before a command that is to run in a place (`ip netns exec` keeps the pid: it executes).

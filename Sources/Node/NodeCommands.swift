@@ -7,7 +7,9 @@ internal import SMTP
 extension Node {
     mutating func command(_ ticket: Ticket, _ command: Command, _ now: Now, _ effects: inout [NodeEffect]) {
         guard let key = index[command.message], messages[key].isCommitted else {
-            effects.append(.commandAnswer(ticket, .notFound))
+            // Nobody can say while the index of a journal is made anew.
+            let isUnsure = state != .serving || journals.values.contains { $0.scan != nil }
+            effects.append(.commandAnswer(ticket, isUnsure ? .tryAgain : .notFound))
             return
         }
         // Its last outcome is on its way to the disk.

@@ -69,7 +69,8 @@ extension Node {
             recovery.journals[id]?.copy.isWhole = false
             return .cut(to: scan.end, isMarked: true)
         }
-        guard scan.framesAfterDamage else { return .cut(to: scan.end, isMarked: false) }
+        // Nothing of it is left: cut, it would be an empty journal that nobody claims and nobody retires.
+        guard scan.framesAfterDamage || scan.end == 0 else { return .cut(to: scan.end, isMarked: false) }
         let report = salvage.finish(scan, tail: .torn)
         // Only a newer version may salvage what this one does not understand.
         guard report.unknownKinds.isEmpty else { return .leave }

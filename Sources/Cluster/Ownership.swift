@@ -17,6 +17,8 @@ struct Ownership: Sendable {
         var isReading = false
         /// What it was last told to be committed.
         var told: UInt64 = 0
+        /// Its process began anew, and has not said yet what it holds.
+        var isUnsure = false
     }
 
     var owner: JournalOwner

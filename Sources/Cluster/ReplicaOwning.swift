@@ -111,6 +111,7 @@ extension Replica {
             progress.base = max(progress.base, durable.end)
             progress.next = max(progress.next, durable.end)
             progress.movedAt = turn.now
+            progress.isUnsure = false
             ownership.peers[replica] = progress
         }
         role = .owning(ownership)
@@ -151,6 +152,7 @@ extension Replica {
             var progress = ownership.peers[replica]
         else { return }
         let hint = copy.runs.boundary(for: mismatch)
+        progress.isUnsure = false
         guard hint < progress.next else { return }
         progress.base = hint
         progress.next = hint
@@ -164,7 +166,7 @@ extension Replica {
     mutating func restarted(_ replica: ReplicaID, _ turn: inout ClusterTurn) {
         guard case .owning(var ownership) = role, ownership.peers[replica] != nil else { return }
         let end = ownership.unsentOffset
-        ownership.peers[replica] = Ownership.Progress(base: end, next: end, movedAt: turn.now)
+        ownership.peers[replica] = Ownership.Progress(base: end, next: end, movedAt: turn.now, isUnsure: true)
         send([], [], at: end, through: end, to: replica, ownership.owner, &turn)
         role = .owning(ownership)
     }
@@ -224,7 +226,7 @@ extension Replica {
                 ownership.peers[replica]?.next = progress.base
                 ownership.peers[replica]?.isReading = false
             } else if ownership.owner.acknowledged(by: replica) < ownership.unsentOffset
-                || progress.told < ownership.owner.committed
+                || progress.told < ownership.owner.committed || progress.isUnsure
             {
                 // Nothing to send, but something to ask or tell.
                 ownership.peers[replica]?.told = ownership.owner.committed

@@ -10,6 +10,11 @@ extension Node {
         }
     }
 
+    /// Each journal that this process has owned, in which epoch last, and up to where it took it for committed then.
+    package func eachCommitted(_ body: (JournalID, _ epoch: UInt64, _ end: UInt64) -> Void) {
+        for held in journals.values where held.committed > 0 { body(held.id, held.epoch, held.committed) }
+    }
+
     package func owner(of id: JournalID) -> JournalOwner? { cluster.journals[id]?.owner }
 
     /// Every journal of which this node keeps a copy or a promise.

@@ -54,9 +54,15 @@ extension Simulation {
         for (id, replicas, owner) in owned where owner.phase != .claiming {
             checkOwner(id, replicas, owner.epoch, machine)
             checkLeases(id, machine)
-            if owner.committed > chronicles[id]?.end ?? 0 || chronicles[id]?.committedEpoch ?? 0 < owner.epoch {
-                commit(id, epoch: owner.epoch, upTo: owner.committed, machine)
-            }
+        }
+        var committed: [(id: JournalID, epoch: UInt64, end: UInt64)] = []
+        machine.node?.eachCommitted { id, epoch, end in
+            let isNews = end > chronicles[id]?.end ?? 0 || epoch > chronicles[id]?.committedEpoch ?? 0
+            if isNews { committed.append((id, epoch, end)) }
+        }
+        if committed.count > 1 { committed.sort { $0.id < $1.id } }
+        for (id, epoch, end) in committed where chronicles[id]?.isSetAside == false {
+            commit(id, epoch: epoch, upTo: end, machine)
         }
     }
 
@@ -108,6 +114,7 @@ extension Simulation {
         let file = agree(machine.disk, id)
         let agreed = file?.agreed ?? 0
         if chronicle.isDamaged {
+            if agreed < chronicle.committed.count { chronicle.isRetired = false }
             chronicle.committed.removeSubrange(agreed...)
         } else if agreed < min(file?.frames.count ?? 0, chronicle.committed.count) {
             return fail("I3: \(machine.name) commits other frames of \(id.short), epoch \(ownEpoch)")

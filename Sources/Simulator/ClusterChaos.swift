@@ -161,7 +161,9 @@ extension Simulation {
     func mayBreak(_ replica: ReplicaID) -> Bool { chronicles.values.allSatisfy { mayBreak(replica, $0) } }
 
     private func mayBreak(_ replica: ReplicaID, _ chronicle: Chronicle) -> Bool {
-        guard !chronicle.isRetired, chronicle.replicas.contains(replica) else { return true }
+        guard chronicle.replicas.contains(replica) else { return true }
+        // Buried everywhere: nobody asks for it any more.
+        if chronicle.isRetired, !chronicle.replicas.contains(where: { disks[$0]?.files[chronicle.id] != nil }) { return true }
         let broken = chronicle.replicas.count { other in
             if other == replica { return true }
             guard let machine = machines.first(where: { $0.replica == other }) else { return true }

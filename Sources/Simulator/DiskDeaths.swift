@@ -96,6 +96,9 @@ extension SimulatedDisk {
             read: { offset, count in read(journal, at: offset, count: count) },
             frame: { frames.append(Placed(offset: $0.offset, end: $0.end, epoch: $0.header.epoch)) })
         files[journal]?.frames = frames
+        // A frame may end with zeros, which look like nothing written.
+        let lacking = Int(frames.last?.end ?? 0) - file.bytes.count
+        if lacking > 0 { files[journal]?.bytes.append(contentsOf: repeatElement(0, count: lacking)) }
         files[journal]?.noted = min(file.noted, frames.count)
         files[journal]?.agreed = min(file.agreed, frames.count)
         if result?.damage != nil { files[journal]?.isDamagedUnseen = true }

@@ -24,6 +24,8 @@ extension Simulation {
         } catch {
             return fail("\(machine.name): the records can't be read: \(error)")
         }
+        // Alone, whatever is open is nobody's: its journal need not change hands for that.
+        if machines.count == 1 { books.orphaned.formUnion(books.open) }
         machine.node?.recover(acquainted: machine.disk.acquainted.sorted())
         for (_, tombstone) in machine.disk.tombstones.sorted(by: { $0.key < $1.key }) {
             machine.node?.recover(tombstone: tombstone)
@@ -52,11 +54,15 @@ extension Simulation {
         let isMarked = disk.files[journal]?.isMarkedDamaged ?? false
         machine.node?.recover(
             journal: journal, promise: disk.promises[journal], isMarkedDamaged: isMarked, at: now)
+        var found: [Chronicle.Place] = []
         do {
             let result = try scanJournal(
                 journal, length: disk.length(journal), afterDamage: .resynchronize,
                 read: { offset, count in disk.read(journal, at: offset, count: count) },
-                frame: { machine.node?.recover(frame: $0, of: journal) })
+                frame: {
+                    found.append(Chronicle.Place(epoch: $0.header.epoch, offset: $0.offset))
+                    machine.node?.recover(frame: $0, of: journal)
+                })
             if let damage = result.damage {
                 say("  \(journal.short): \(damage)\(result.framesAfterDamage ? ", frames follow" : "")")
             }
@@ -64,9 +70,20 @@ extension Simulation {
             if machines.count == 1, result.end < committed, chronicles[journal]?.isDamaged == false {
                 fail("journal \(journal.short) was committed up to \(committed), and the scan ends at \(result.end)")
             }
-            if let repair = machine.node?.recovered(journal: journal, scan: result) { carryOut(repair, journal, disk) }
+            guard let repair = machine.node?.recovered(journal: journal, scan: result) else { return }
+            carryOut(repair, journal, disk)
+            if repair == .leave { applySalvaged(found, journal, from: committed) }
         } catch {
             fail("the scan of \(journal.short) threw \(error)")
+        }
+    }
+
+    /// What survived behind a gap without having been committed counts from now on.
+    private func applySalvaged(_ places: [Chronicle.Place], _ journal: JournalID, from committed: UInt64) {
+        for place in places where place.offset >= committed {
+            guard let frame = chronicles[journal]?.written[place] else { continue }
+            let key = FrameKey(journal: journal, epoch: place.epoch, offset: place.offset)
+            books.apply(frame.record, key, end: frame.end)
         }
     }
 

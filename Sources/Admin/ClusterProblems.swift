@@ -123,7 +123,7 @@ struct ClusterProblems {
     private var partition: ProblemAnswer? {
         let answered = Set(status.nodes.filter { $0.upSeconds != nil }.map(\.name))
         var cuts: [String] = []
-        for node in live {
+        for node in live where answered.contains(node.name) {
             let blind = answered.subtracting(node.seenBy).subtracting([node.name]).sorted()
             if !blind.isEmpty, answered.count > 1 { cuts.append("\(list(blind, "and")) cannot hear \(node.name)") }
         }
@@ -239,7 +239,7 @@ extension Problem {
     static func refused(_ peer: NodeFacts.RefusedPeer) -> Problem {
         if peer.isNameTaken {
             return Problem(
-                name: "node-name-taken", severity: .degraded, summary: "\(peer.address): \(peer.reason)",
+                name: "node-name-taken", severity: .warning, summary: "\(peer.address): \(peer.reason)",
                 effect: "one of the two nodes of that name takes no part",
                 baton: "speaks to the one that it met first", you: "give the other one a node.name of its own")
         }

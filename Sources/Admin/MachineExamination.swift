@@ -5,7 +5,7 @@ internal import Primitives
 internal import Relay
 internal import Routing
 
-/// What a node can find out about the machine that it runs on. Blocks: for a thread of its own.
+/// What a node can find out about the machine that it runs on. Each look that blocks has a thread of its own.
 struct MachineExamination: Sendable {
     private static let syncs = 20
     private static let connectPatience: Int32 = 3000
@@ -20,9 +20,18 @@ struct MachineExamination: Sendable {
         self.status = status
     }
 
-    var lines: [ExaminationAnswer.Line] {
-        [sync, space, files, certificate].compactMap { $0 } + [hostname]
-            + configuration.upstreams.flatMap { upstream in upstream.addresses.map { self.upstream(upstream, $0) } }
+    /// The upstreams side by side: one that does not answer takes three seconds to be sure of.
+    func lines() async -> [ExaminationAnswer.Line] {
+        let places = configuration.upstreams.flatMap { upstream in upstream.addresses.map { (upstream, $0) } }
+        return await withTaskGroup(of: (Int, [ExaminationAnswer.Line]).self) { group in
+            group.addTask { (-1, await onThread { [sync, space, files, certificate].compactMap { $0 } + [hostname] }) }
+            for (index, (upstream, address)) in places.enumerated() {
+                group.addTask { (index, [await onThread { self.upstream(upstream, address) }]) }
+            }
+            var all: [(Int, [ExaminationAnswer.Line])] = []
+            for await found in group { all.append(found) }
+            return all.sorted { $0.0 < $1.0 }.flatMap(\.1)
+        }
     }
 
     private func line(_ result: ExaminationAnswer.Result, _ check: String, _ text: String) -> ExaminationAnswer.Line {

@@ -35,10 +35,14 @@ package struct RelaySource: NodeSource {
         return facts
     }
 
-    /// Those of the last three minutes: whoever goes on trying is heard of once a minute at least.
+    /// Those that are at it now: whoever goes on trying does so every few seconds. A node that came back with a new disk is
+    /// looked for under its former one for a moment, and that is no problem.
     private func refusedPeers() async -> [NodeFacts.RefusedPeer] {
-        let since = Clock.wall() + .minutes(-3)
-        return await relay.peers().refusals.filter { $0.last > since }.map {
+        let since = Clock.wall() + .seconds(-20)
+        let refusals = await relay.peers().refusals.filter { refusal in
+            refusal.last > since && !refusal.reason.contains(" has another disk now than the one ")
+        }
+        return refusals.map {
             NodeFacts.RefusedPeer(
                 address: $0.about, reason: $0.reason, isNameTaken: $0.reason.hasPrefix("two nodes are called"))
         }
@@ -103,7 +107,7 @@ package struct RelaySource: NodeSource {
                 node, peer.isReached && peer.isHeard ? .pass : .fail, "peer", PeerWords(peer, from: node).text)
         }
         let machine = MachineExamination(relay.configuration, syncTimes: relay.syncTimes, status: await status())
-        return peers + (await onThread { machine.lines })
+        return peers + (await machine.lines())
     }
 }
 

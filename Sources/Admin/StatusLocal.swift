@@ -28,7 +28,7 @@ extension StatusAnswer {
         drainedNodes = status.drainedNodes.sorted()
         disabledUpstreams = status.disabledUpstreams.sorted()
         problems = status.problems.map { ProblemAnswer($0, nodes: [facts.name]) }
-        problems += facts.refusedPeers.map { ProblemAnswer(.refused($0), nodes: [facts.name]) }
+        problems += ProblemAnswer.refusals(facts)
     }
 }
 
@@ -191,6 +191,29 @@ extension ProblemAnswer {
         baton = problem.baton
         you = problem.you
         self.nodes = nodes
+    }
+}
+
+extension ProblemAnswer {
+    /// One for each reason, however many are refused for it.
+    fileprivate static func refusals(_ facts: NodeFacts) -> [ProblemAnswer] {
+        var reasons: [String] = []
+        for peer in facts.refusedPeers where !reasons.contains(peer.reason) { reasons.append(peer.reason) }
+        return reasons.map { reason in
+            let peers = facts.refusedPeers.filter { $0.reason == reason }
+            let more = peers.count > 1 ? " and \(peers.count - 1) more" : ""
+            var first = peers[0]
+            first.address += more
+            return ProblemAnswer(.refused(first), nodes: [facts.name])
+        }
+    }
+
+    /// The same of several nodes is one problem: an upstream is the same one for all, and its name stands in the advice; a
+    /// stranger knocks at many doors, and the reason is behind his address. Disks and files are each its own.
+    var sharedKey: String? {
+        if name.hasPrefix("upstream-") { return name + you }
+        guard name == "peer-refused" || name == "node-name-taken" else { return nil }
+        return name + summary.split(separator: ": ", maxSplits: 1).dropFirst().joined()
     }
 }
 

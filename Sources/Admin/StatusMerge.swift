@@ -44,13 +44,19 @@ struct StatusMerge {
 
     private func nodes() -> [StatusAnswer.NodeAnswer] {
         var byName: [String: StatusAnswer.NodeAnswer] = [:]
+        let answered = Set(reports.map(\.from))
         for peer in reports.flatMap({ $0.peers ?? [] }) {
             var node = StatusAnswer.NodeAnswer(peer)
             if let known = byName[peer.name] {
                 node = known.alive || !node.alive ? known : node
                 node.alive = known.alive || peer.alive
                 node.silentSeconds = [known.silentSeconds, peer.silentSeconds].compactMap { $0 }.min()
-                node.provedDead = (known.provedDead || peer.provedDead) && !node.alive
+                node.provedDead = known.provedDead || peer.provedDead
+            }
+            // Who refuses connections is gone, though others have not missed a pulse yet.
+            if node.provedDead, !answered.contains(peer.name) {
+                node.alive = false
+                node.state = "down"
             }
             // Not asked (a node's own view): what its gossip says.
             if node.alive, !silent.contains(peer.name) { node.state = peer.says["state"] ?? "serving" }
@@ -157,14 +163,13 @@ struct StatusMerge {
 
     // MARK: The verdict
 
-    /// What nodes say of themselves; the same of several upstreams' watchers is one problem.
+    /// What nodes say of themselves.
     private func nodeProblems(isOne: Bool) -> [ProblemAnswer] {
         var problems: [ProblemAnswer] = []
         for problem in reports.flatMap(\.problems) {
-            // An upstream is the same one for all nodes, and its name stands in the advice; disks and files are each its own.
-            let isShared = problem.name.hasPrefix("upstream-")
-            if isShared, let index = problems.firstIndex(where: { $0.name == problem.name && $0.you == problem.you }) {
+            if let key = problem.sharedKey, let index = problems.firstIndex(where: { $0.sharedKey == key }) {
                 problems[index].nodes += problem.nodes
+                problems[index].effect = StatusMerge.sum(problems[index].effect, problem.effect)
                 if problem.severity == "degraded" { problems[index].severity = problem.severity }
             } else {
                 problems.append(problem)
@@ -175,6 +180,19 @@ struct StatusMerge {
             problems[index].summary = "on \(problems[index].nodes.joined(separator: ", ")): " + problems[index].summary
         }
         return problems
+    }
+
+    /// `20 messages wait for it`, of two nodes: the sum. Where one speaks of a number and the other does not, the number counts.
+    private static func sum(_ a: String, _ b: String) -> String {
+        func parts(_ text: String) -> (Int, Substring)? {
+            let digits = text.prefix { $0.isNumber }
+            return Int(digits).map { ($0, text.dropFirst(digits.count)) }
+        }
+        switch (parts(a), parts(b)) {
+        case (let first?, let second?) where first.1 == second.1: return "\(first.0 + second.0)\(first.1)"
+        case (nil, .some): return b
+        default: return a
+        }
     }
 
     private func verdict(_ all: StatusAnswer) -> StatusAnswer.Verdict {

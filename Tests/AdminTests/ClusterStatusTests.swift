@@ -219,7 +219,9 @@ struct ClusterStatusTests {
                 state.status.upstreams[0].failure = "421 \(name)"
                 state.status.problems = [
                     Problem(
-                        name: "upstream-down", severity: .warning, summary: "ses \(name)", effect: "e", baton: "b",
+                        name: "upstream-down", severity: .warning, summary: "ses \(name)",
+                        effect: name == "b" ? "20 messages wait for it" : "5 messages wait for it",
+                        baton: "b",
                         you: "see what it says: baton upstreams show ses")
                 ]
             }
@@ -228,7 +230,39 @@ struct ClusterStatusTests {
         #expect(status.upstreams[0].state == "partial" && status.upstreams[0].downAt == ["b", "c"])
         #expect(status.upstreams[0].failure == "421 c" && status.upstreams[0].downSeconds == 9)
         #expect(status.problems.map(\.nodes) == [["b", "c"]])
+        #expect(status.problems[0].effect == "25 messages wait for it")
         #expect(status.problems[0].summary == "on b, c: ses b")
+    }
+
+    @Test("a stranger who knocks at all doors is told once, with the reason")
+    func strangers() async throws {
+        let cluster = FixedCluster()
+        for (number, name) in ["a", "b", "c"].enumerated() {
+            cluster[name].state.withLock { state in
+                state.facts.refusedPeers = (0...number).map {
+                    .init(address: "10.0.0.9:\($0)", reason: "it does not know the secret", isNameTaken: false)
+                }
+            }
+        }
+        let status = try await status(cluster)
+        #expect(status.problems.map(\.name) == ["peer-refused"] && status.problems[0].nodes == ["a", "b", "c"])
+        #expect(status.problems[0].summary == "10.0.0.9:0: it does not know the secret")
+        #expect(status.verdict == .healthy)
+        let own: StatusAnswer = try await get("/api/v1/status", cluster.api("c"), query: [("scope", "local")]).decoded()
+        #expect(own.problems[0].summary == "10.0.0.9:0 and 2 more: it does not know the secret")
+    }
+
+    @Test("who is proved dead is down at once, though another has not missed a pulse of it yet")
+    func proof() async throws {
+        let cluster = FixedCluster()
+        cluster["a"].state.withLock { $0.peers["c"] = nil }
+        cluster["b"].state.withLock { state in
+            state.status.peers[1] = FixedSource.peer(
+                FixedSource.replica("c"), silentFor: .seconds(9), isProvedDead: true)
+        }
+        let status = try await status(cluster)
+        #expect(status.problems.map(\.name) == ["node-down", "journal-ownerless"])
+        #expect(status.nodes[2].state == "down" && status.copies.liveNodes == 2)
     }
 
     @Test("messages of a journal that nobody owns are counted once, however many hold a copy")

@@ -69,6 +69,12 @@ final class ClusterScenario {
         simulation.stop(simulation.nodes[index], losesPower: losesPower)
     }
 
+    /// The power is cut, and nothing that was not synced is there.
+    func losePower(_ index: Int) {
+        simulation.nodes[index].disk[journal]?.pending = []
+        end(index, losesPower: true)
+    }
+
     func start(_ index: Int, mayClaim: Bool) {
         simulation.start(index)
         simulation.give(index, .mayClaim(mayClaim))
@@ -87,6 +93,7 @@ extension SimulatedLetter {
     var isFetch: Bool { if case .fetch = message { true } else { false } }
     var isFetched: Bool { if case .fetched = message { true } else { false } }
     var isProbe: Bool { if case .probe = message { true } else { false } }
+    var isClaim: Bool { if case .claim = message { true } else { false } }
     var isPulse: Bool { if case .pulse = message { true } else { false } }
     var isPulseReply: Bool { if case .pulseReply = message { true } else { false } }
     var isDurable: Bool { if case .durable = message { true } else { false } }

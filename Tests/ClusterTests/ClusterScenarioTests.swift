@@ -6,12 +6,52 @@ enum ClusterScenarios {
     typealias Run = @Sendable (Set<Mutation>) -> ClusterScenario
 
     static let all: [(mutation: Mutation, name: String, run: Run)] = [
+        (.promiseUnsynced, "a promise is lost with the power, after its grant", lostPromise),
+        (.appendPromiseUnsynced, "a promise that came with an append is lost with the power", lostFollowing),
         (.commitAnyEpoch, "an old frame on a majority is not yet committed", oldFrame),
         (.fetchUnfenced, "a claimant reads after the next one owns", lateFetch),
         (.fetchUnchecked, "the best copy is damaged between grant and fetch", damagedFetch),
         (.oldAcknowledgements, "an acknowledgement outlives what it was for", oldAcknowledgement),
         (.ownShareKept, "a lapsed owner grants, and a renewal comes late", ownShare),
     ]
+
+    /// Node 2 grants epoch 2 to node 1 and forgets it; node 0, whose last epoch it remembers, asks for the same number.
+    @Sendable static func lostPromise(_ mutations: Set<Mutation>) -> ClusterScenario {
+        let scenario = ClusterScenario(mutations, chunk: 1000)
+        scenario.simulation.nodes[2].syncDelay = 1_000_000_000...1_000_000_001
+        scenario.end(0)
+        scenario.mayClaim(1)
+        scenario.run(400)
+        scenario.losePower(2)
+        scenario.simulation.nodes[2].syncDelay = 200_000...3_000_000
+        scenario.hold { $0.isBetween(0, 1) || $0.isBetween(1, 2) }
+        scenario.start(2, mayClaim: false)
+        scenario.start(0, mayClaim: true)
+        scenario.run(1000)
+        scenario.release { _ in false }
+        scenario.run(1000)
+        return scenario
+    }
+
+    /// Node 2 follows epoch 2, renews it, and remembers only epoch 1, whose owner claims anew.
+    @Sendable static func lostFollowing(_ mutations: Set<Mutation>) -> ClusterScenario {
+        let scenario = ClusterScenario(mutations, chunk: 1000)
+        scenario.hold { $0.from == 1 && $0.to == 2 && $0.isClaim }
+        scenario.mayClaim(1)
+        scenario.simulation.give(0, .release(scenario.journal))
+        scenario.run { scenario.owner(1)?.phase == .active }
+        scenario.append(3, at: 1)
+        scenario.hold { $0.isBetween(0, 1) || ($0.from == 1 && $0.to == 2 && $0.isClaim) }
+        scenario.run(2500)  // Only node 2 counts by now.
+        scenario.losePower(2)
+        scenario.hold { $0.from == 1 || $0.to == 1 }
+        scenario.start(2, mayClaim: false)
+        scenario.mayClaim(0)
+        scenario.run(1500)
+        scenario.release { _ in false }
+        scenario.run(1000)
+        return scenario
+    }
 
     /// Raft's figure 8: frames of epoch 1 that only their owner had are on a majority at epoch 3, while a copy of epoch 2 would
     /// still win over them.
@@ -89,8 +129,7 @@ enum ClusterScenarios {
         owner.syncDelay = 500_000_000...500_000_001
         scenario.append(8, at: 0)
         scenario.run(20)
-        owner.disk[scenario.journal]?.pending = []
-        scenario.end(0, losesPower: true)
+        scenario.losePower(0)
         owner.syncDelay = 200_000...3_000_000
         let acknowledgements = scenario.simulation.held.filter { $0.isDurable && $0.from == 2 }
         scenario.release { _ in false }
@@ -109,8 +148,10 @@ enum ClusterScenarios {
     /// Node 0's lease is over and its timer is late: it grants epoch 2 to node 1, and hears then that node 2 had renewed.
     @Sendable static func ownShare(_ mutations: Set<Mutation>) -> ClusterScenario {
         let scenario = ClusterScenario(mutations, chunk: 1000, lease: .milliseconds(500))
-        scenario.hold { ($0.from == 0 && $0.to == 1 && $0.isPulse) || ($0.to == 0 && $0.isPulseReply) }
-        scenario.run(400)
+        scenario.hold {
+            ($0.from == 0 && $0.to == 1 && $0.isPulse) || ($0.to == 0 && ($0.isPulseReply || $0.isAppend))
+        }
+        scenario.run(330)
         scenario.simulation.isTimerLate = [0]
         scenario.mayClaim(1)
         scenario.run { scenario.owner(1)?.phase == .active }

@@ -50,7 +50,9 @@ package struct AdminAPI: Sendable {
         case "/healthz": return .text("ok\n")
         case "/readyz": return await readiness()
         case "/metrics":
-            let text = await Metrics.render(source.status(), source.facts(), ownView(), clocks: clockOffsets())
+            let (status, facts) = await (source.status(), source.facts())
+            let view = AdminAPI.ownView(status, facts)
+            let text = await Metrics.render(status, facts, view, clocks: clockOffsets(status, facts))
             return AdminResponse(contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array(text.utf8))
         default: break
         }
@@ -78,7 +80,7 @@ package struct AdminAPI: Sendable {
 
     private func get(_ parts: [String], _ request: AdminRequest) async throws(BadRequest) -> AdminResponse {
         switch (parts.first, parts.count) {
-        case ("time", 1): return await .text(source.status().time.rfc3339 + "\n")
+        case ("time", 1): return await .text(source.time().rfc3339 + "\n")
         case ("status", 1): return await .json(status(request))
         case ("nodes", 1): return await .json(NodesAnswer(status(request)))
         case ("nodes", 3) where parts[2] == "drain": return .json(try await drainCheck(parts[1], request))
@@ -120,7 +122,7 @@ package struct AdminAPI: Sendable {
         let status = await source.status()
         let isDraining = status.state == .draining || status.state == .drained
         var text = isDraining ? "draining\n" : status.isReady ? "ready\n" : "not ready\n"
-        for problem in await ownView().problems {
+        for problem in await AdminAPI.ownView(status, source.facts()).problems {
             text += "\(problem.name)  \(problem.summary)\n  effect  \(problem.effect)\n"
             text += "  baton   \(problem.baton)\n  you     \(problem.you)\n"
         }

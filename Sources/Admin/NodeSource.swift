@@ -7,6 +7,8 @@ package import Relay
 /// Each question hops to the node's loop and back; nothing here may block it.
 package protocol NodeSource: Sendable {
     func status() async -> NodeStatus
+    /// Its wall clock.
+    func time() async -> WallTime
     /// What the shell knows and the node does not.
     func facts() async -> NodeFacts
     /// Oldest first, at most `limit`, and how many there are.

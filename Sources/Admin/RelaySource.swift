@@ -17,6 +17,8 @@ package struct RelaySource: NodeSource {
         return status
     }
 
+    package func time() async -> WallTime { Clock.wall() }
+
     package func facts() async -> NodeFacts {
         let configuration = relay.configuration
         let upFor = Clock.instant() - relay.began.instant

@@ -10,6 +10,7 @@ extension AdminAPI {
         if case .peer = scope { return own }
         guard !isLocal(request) else { return StatusMerge(own).answer }
         let question = AdminRequest(method: "GET", path: "/api/v1/status")
+        let now = await source.time()
         let peers = await askPeers(question, Membership(status, me: facts.name).others, PeerPatience.glance)
         var answered = peers
         let reports = answered.decoded(as: StatusAnswer.self)
@@ -18,7 +19,7 @@ extension AdminAPI {
             guard let time = WallTime(rfc3339: report.time) else { continue }
             // It read its clock somewhere between question and answer.
             let took = peers.answers.first { $0.node == node }?.took ?? .zero
-            offsets[node] = (time - (status.time + took / 2)).inSeconds
+            offsets[node] = (time - (now + took / 2)).inSeconds
         }
         var all = StatusMerge(
             own, others: reports.map(\.answer), silent: answered.silent, clockOffsets: offsets
@@ -28,20 +29,22 @@ extension AdminAPI {
     }
 
     /// This node's own view, for the balancer and for metrics: nobody is asked.
-    func ownView() async -> StatusAnswer { await StatusMerge(StatusAnswer(source.status(), source.facts())).answer }
+    static func ownView(_ status: NodeStatus, _ facts: NodeFacts) -> StatusAnswer {
+        StatusMerge(StatusAnswer(status, facts)).answer
+    }
 
     /// By how much others' clocks are ahead; asked for with each scrape, and never waited for long.
-    func clockOffsets() async -> [String: Double] {
-        let status = await source.status()
+    func clockOffsets(_ status: NodeStatus, _ facts: NodeFacts) async -> [String: Double] {
         guard !status.peers.isEmpty else { return [:] }
         let question = AdminRequest(method: "GET", path: "/api/v1/time")
-        let members = Membership(status, me: await source.facts().name).others
-        let peers = await askPeers(question, members, .milliseconds(300))
+        // The clock that the others' are held against is read now: what went before took its time.
+        let now = await source.time()
+        let peers = await askPeers(question, Membership(status, me: facts.name).others, .milliseconds(300))
         var offsets: [String: Double] = [:]
         for one in peers.answers where one.response.status == 200 {
             let text = String(decoding: one.response.body, as: UTF8.self).filter { $0 != "\n" }
             guard let time = WallTime(rfc3339: text) else { continue }
-            offsets[one.node] = (time - (status.time + one.took / 2)).inSeconds
+            offsets[one.node] = (time - (now + one.took / 2)).inSeconds
         }
         return offsets
     }

@@ -36,6 +36,8 @@ final class FixedSource: NodeSource {
 
     func status() async -> NodeStatus { state.withLock { $0.status } }
 
+    func time() async -> WallTime { state.withLock { $0.status.time } }
+
     func facts() async -> NodeFacts { state.withLock { $0.facts } }
 
     func list(_ filter: QueueFilter, limit: Int) async -> (messages: [MessageStatus], matched: Int) {

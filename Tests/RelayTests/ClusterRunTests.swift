@@ -132,6 +132,28 @@ struct ClusterRunTests {
         sink.stop()
     }
 
+    @Test("a node with a new disk is remembered last, behind the disk that it had")
+    func newDisk() async throws {
+        let sink = try await TestSink()
+        let cluster = try await TestCluster(upstreams: [sink.address])
+        _ = try await cluster["a"].untilReady()
+        let old = cluster["b"].handle.directory.replica
+        cluster["b"].kill()
+        try FileManager.default.removeItem(atPath: cluster["b"].handle.directory.path)
+        try await cluster.start("b")
+        let new = cluster["b"].handle.directory.replica
+        #expect(new != old)
+        try await until("a has met it") {
+            let all = try? cluster["a"].handle.directory.loadAcquainted()
+            return all?.filter { $0.replica.node == "b" }.map(\.replica) == [old, new]
+        }
+        // It takes mail at once, and its journals get all their copies.
+        _ = try await send(1, to: try await cluster["b"].untilReady())
+        try await sink.until(1)
+        await cluster.stop()
+        sink.stop()
+    }
+
     @Test("questions travel between nodes, long answers in parts, and each is answered once")
     func questions() async throws {
         let sink = try await TestSink()

@@ -49,7 +49,8 @@ package final class NodeHost: @unchecked Sendable {
     private var commands: [UInt64: UnsafeContinuation<CommandAnswer, Never>] = [:]
     var recordings: [UInt64: UnsafeContinuation<RecordOutcome, Never>] = [:]
     private var streams: [StreamID: StreamFlow] = [:]
-    var acquainted: [ReplicaID: String] = [:]
+    /// In the order of their last greetings as far as that matters: of one node's disks the last is the one it has now.
+    var acquainted: [Acquaintance] = []
     var draining: Draining
     private var timer: TimerToken?
     private var timerAt = Instant.distantFuture

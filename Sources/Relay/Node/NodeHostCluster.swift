@@ -38,20 +38,18 @@ extension NodeHost {
 
     /// What start-up found.
     func recall(_ all: [Acquaintance]) {
-        for one in all {
-            acquainted[one.replica] = one.address
-            peers?.acquaint(one.replica, address: one.address)
-        }
+        acquainted = all
+        for one in all { peers?.acquaint(one.replica, address: one.address) }
     }
 
     private func met(_ peer: ReplicaID) { keep(peer, at: peers?.address(of: peer) ?? borrow { $0.address(of: peer) }) }
 
-    /// What the transport saw. A peer may have moved since it was met.
+    /// What the transport saw. A peer may have moved since it was met, or have taken back a disk that it had before.
     func feed(fromPeers event: ClusterEvent) {
-        if case .greeted(let peer, _) = event, let known = acquainted[peer], let address = peers?.address(of: peer),
-            address != known
-        {
-            keep(peer, at: address)
+        if case .greeted(let peer, _) = event, let place = acquainted.firstIndex(where: { $0.replica == peer }) {
+            let address = peers?.address(of: peer) ?? acquainted[place].address
+            let isLast = !acquainted[place...].contains { $0.replica.node == peer.node && $0.replica != peer }
+            if address != acquainted[place].address || !isLast { keep(peer, at: address) }
         }
         if case .disconnected(let peer, _) = event { questions.lookAgain(peer) }
         feed(.cluster(event))
@@ -68,20 +66,17 @@ extension NodeHost {
     }
 
     private func keep(_ peer: ReplicaID, at address: String?) {
-        acquainted[peer] = address ?? acquainted[peer] ?? ""
-        storeAcquainted()
+        let known = acquainted.first { $0.replica == peer }?.address
+        acquainted.removeAll { $0.replica == peer }
+        acquainted.append(Acquaintance(peer, address: address ?? known ?? ""))
+        diskJobs.append(.storeAcquainted(acquainted))
     }
 
     func forget(_ peer: ReplicaID) {
-        acquainted[peer] = nil
-        storeAcquainted()
+        acquainted.removeAll { $0.replica == peer }
+        diskJobs.append(.storeAcquainted(acquainted))
         peers?.forget(peer)
         tell("node-forgotten", .info, [.init("peer", peer.node), .init("disk", peer.disk.description)])
-    }
-
-    private func storeAcquainted() {
-        let all = acquainted.map { Acquaintance($0.key, address: $0.value) }
-        diskJobs.append(.storeAcquainted(all.sorted { $0.replica < $1.replica }))
     }
 
     // MARK: Wishes of people

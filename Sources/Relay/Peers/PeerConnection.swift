@@ -18,6 +18,7 @@ final class PeerConnection {
     let incarnation: UInt64
     let origin: Origin
     let connection: Connection
+    let since = Clock.instant()
     private let peers: Peers
     private var reader: WireReader
 

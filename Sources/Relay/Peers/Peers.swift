@@ -182,14 +182,8 @@ package final class Peers {
         let peer = peers[hello.from] ?? Peer(hello.from, address: hello.address, since: now.wall)
         peers[hello.from] = peer
         let isNew = !peer.isConnected
-        if hello.incarnation > peer.incarnation {
-            peer.dialed?.silence()
-            peer.accepted?.silence()
-            peer.dialed = nil
-            peer.accepted = nil
-            peer.tellWaiters()
-        }
         if isNew || hello.incarnation > peer.incarnation { peer.since = now.wall }
+        silenceOlder(peer, hello.incarnation, origin, now.instant)
         peer.incarnation = hello.incarnation
         peer.address = hello.address
         peer.protocols = hello.protocols
@@ -198,12 +192,8 @@ package final class Peers {
         let adopted = PeerConnection(
             connection, with: peer, incarnation: hello.incarnation, origin: origin, reader: reader, self)
         switch origin {
-        case .dialed:
-            peer.dialed?.silence()
-            peer.dialed = adopted
-        case .accepted:
-            peer.accepted?.silence()
-            peer.accepted = adopted
+        case .dialed: peer.dialed = adopted
+        case .accepted: peer.accepted = adopted
         }
         if isNew {
             report("peer-connected", .info, [.init("peer", peer.id.node), .init("address", peer.address)])
@@ -212,6 +202,26 @@ package final class Peers {
         feed(.greeted(peer.id, incarnation: hello.incarnation))
         if let address = HostPort(text: hello.address) { dial(address, of: peer.id) }
         return adopted
+    }
+
+    /// What a new connection puts an end to: the older one of its direction; those of an earlier process; and one of the
+    /// other direction that hangs. A peer that greets anew, or had fallen quiet, shows that the network was cut; what was
+    /// sent on an old connection meanwhile waits for the kernel to repeat it, for as long again as the cut lasted.
+    private func silenceOlder(
+        _ peer: Peer, _ incarnation: UInt64, _ origin: PeerConnection.Origin, _ now: Instant
+    ) {
+        let isLater = incarnation > peer.incarnation
+        let wasCut = isQuiet(peer) || origin == .accepted && peer.accepted != nil
+        func endsToo(_ other: PeerConnection) -> Bool { isLater || wasCut && now - other.since >= limits.quiet }
+        if let dialed = peer.dialed, origin == .dialed || endsToo(dialed) {
+            dialed.silence()
+            peer.dialed = nil
+            if origin != .dialed { peer.tellWaiters() }
+        }
+        if let accepted = peer.accepted, origin == .accepted || endsToo(accepted) {
+            accepted.silence()
+            peer.accepted = nil
+        }
     }
 
     func isQuiet(_ peer: Peer) -> Bool { Clock.instant() >= peer.heardAt + limits.quiet }

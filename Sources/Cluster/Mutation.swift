@@ -40,4 +40,22 @@ package enum Mutation: String, Hashable, Sendable, CaseIterable {
     case flipTakenForTorn = "flip-taken-for-torn"
     /// A closed connection alone proves death (the model's `eof-any-connection` and its kin).
     case endWithoutKnock = "eof-without-knock"
+
+    // The node's own, and its shell's: invariants 4, 5, 6, 7 and 9, which the model lacks.
+    /// An empty disk that goes by the name of the one that was lost.
+    case lostDiskVotes = "lost-disk-votes"
+    case dotWithoutAttempt = "dot-without-attempt"
+    case dotWithoutLease = "dot-without-lease"
+    case acceptBeforeCommit = "250-before-commit"
+    case acceptWhenLost = "250-for-lost-journal"
+    case lateOutcomeIgnored = "late-outcome-ignored"
+    /// Also for a message that was begun in the owner's own epoch.
+    case lateOutcomeWrongEpoch = "late-outcome-wrong-epoch"
+    case uncertainUnlisted = "uncertain-unlisted"
+    case uncertainNotHeld = "uncertain-not-held"
+    case releasedResent = "released-resent-at-once"
+    case retireUnfinished = "retire-unfinished"
+    case outcomesForgotten = "outcomes-forgotten"
+    case triesForgotten = "tries-forgotten"
+    case holdsForgotten = "holds-forgotten"
 }

@@ -242,6 +242,11 @@ package struct Node: ~Copyable, Sendable {
         patience = Patience(configuration, expiryAllowedFrom: patience.expiryAllowedFrom)
     }
 
+    /// A guard left out, in the simulator's tests alone.
+    func has(_ mutation: Mutation) -> Bool {
+        !configuration.mutations.isEmpty && configuration.mutations.contains(mutation)
+    }
+
     mutating func ticket() -> Ticket {
         nextTicket += 1
         // The shell's tickets count from 1; the node's own have the highest bit.

@@ -99,6 +99,7 @@ extension Node {
         }
         messages[key].ticket = ticket
         accepting.append((now.instant + Node.acceptTimeout, key))
+        if has(.acceptBeforeCommit) { effects.append(.answer(ticket, .queued(submission.id))) }
         rollIfFull(now, &effects)
     }
 

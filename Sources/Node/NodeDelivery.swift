@@ -100,6 +100,7 @@ extension Node {
         append(.attempt(record), to: journal, then: .attempt(id, transaction: transaction), now, &effects)
         effects.append(
             .transact(id, messages[job.message].transaction(transaction, attempt: attempt, to: job.recipients)))
+        if has(.dotWithoutAttempt) { effects.append(.mayFinish(id, transaction: transaction)) }
     }
 
     /// Leaves what is beyond the upstream's `maximumRecipients` for a transaction of its own, next in line.
@@ -300,7 +301,9 @@ extension Node {
 
     package func mayFinish(transaction: UInt64, at now: Now) -> Bool {
         let key = SlabKey(number: transaction)
-        guard transactions.contains(key), transactions[key].isAttemptCommitted else { return false }
+        guard transactions.contains(key), transactions[key].isAttemptCommitted || has(.dotWithoutAttempt)
+        else { return false }
+        if has(.dotWithoutLease) { return true }
         let journal = transactions[key].journal
         return transactions[key].orphan == nil && journals.isActive(journal)
             && cluster.holdsLease(journal, for: ClusterSettings.leaseGuard, at: now.instant)

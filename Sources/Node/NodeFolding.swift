@@ -19,9 +19,11 @@ extension Node {
             for result in outcome.results where cluster.lateOutcomes.count > 0 {
                 cluster.dropLateOutcome(of: outcome.message, recipient: result.recipient, in: id)
             }
-            if let key = index[outcome.message], messages[key].journal == id { fold(outcome, of: key) }
+            if let key = index[outcome.message], messages[key].journal == id, !has(.outcomesForgotten) {
+                fold(outcome, of: key)
+            }
             if let notice = outcome.notice { fold(notice, frameOffset: frame.offset, in: id) }
-        case .hold(let command): fold(command, .hold, in: id)
+        case .hold(let command): if !has(.holdsForgotten) { fold(command, .hold, in: id) }
         case .release(let command): fold(command, .release, in: id)
         case .cancel(let command): fold(command, .cancel, in: id)
         case .takeover(let takeover):
@@ -29,7 +31,7 @@ extension Node {
             // A takeover seals.
             journals[id]?.isSealed = true
             for key in journals[id]?.recovered ?? [] where messages.contains(key) && hasOpenAttempt(key) {
-                messages[key].isUncertain = true
+                messages[key].isUncertain = !has(.uncertainUnlisted)
             }
         case .seal: journals[id]?.isSealed = true
         case .open(let open): journals[id]?.lastWriter = open.origin.node
@@ -68,7 +70,7 @@ extension Node {
         for result in outcome.results where Int(result.recipient) < messages[key].recipients.count {
             let position = Int(result.recipient)
             messages[key].recipients[position].openAttempt = 0
-            messages[key].recipients[position].tries = result.tries
+            messages[key].recipients[position].tries = has(.triesForgotten) ? 0 : result.tries
             messages[key].recipients[position].upstream = outcome.upstream
             switch result.status {
             case .delivered: messages[key].finish(position, .delivered)

@@ -123,7 +123,8 @@ extension Node {
     /// Commits what former owners learned of a message that this one has not begun itself.
     mutating func useLateOutcomes(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
         guard cluster.lateOutcomes.count > 0, let held = journals[messages[key].journal], held.isActive,
-            state == .serving, messages[key].begunEpoch != held.epoch, messages[key].pendingCommand == nil
+            state == .serving, messages[key].begunEpoch != held.epoch || has(.lateOutcomeWrongEpoch),
+            messages[key].pendingCommand == nil, !has(.lateOutcomeIgnored)
         else { return }
         for recipient in messages[key].recipients.indices where !messages[key].recipients[recipient].isFinished {
             guard

@@ -61,6 +61,7 @@ extension Node {
         let salvage = recovery.salvage
         recovery.salvage = Salvage()
         guard let damage = scan.damage else { return .none }
+        if has(.flipTakenForTorn), !scan.framesAfterDamage { return .cut(to: scan.end, isMarked: false) }
         effectsOfStart.append(.note(.damage(id, at: damage.at, reason: damage.description)))
         damaged.append("journal \(id): \(damage.description)")
         // An empty copy may be one of many: whose it is stands in the frame that is gone.
@@ -95,6 +96,9 @@ extension Node {
                 // It was finished before the end of the process, whatever a gap hides.
                 if found.isRetired { forgetMessages(of: id) }
                 cluster.recover(id, copy: found.copy, promise: found.promise, at: now.instant)
+                if found.copy.isEmpty, configuration.replicas == 1, cluster.otherNodes.isEmpty {
+                    carryOut(cluster.abandon(id, at: now.instant), now, &effects)
+                }
             }
         }
         recovery.journals = [:]
@@ -114,10 +118,10 @@ extension Node {
         let uncertain = keys.filter { hasOpenAttempt($0) }
         takenOver(id, keys.count, uncertain: uncertain.count, now, &effects)
         for key in uncertain {
-            messages[key].isUncertain = true
+            messages[key].isUncertain = !has(.uncertainUnlisted)
             useLateOutcomes(key, now, &effects)
         }
-        if case .released = held.predecessor {
+        if case .released = held.predecessor, !has(.releasedResent) {
             // Its process may still learn what became of the dots that it sent.
             for key in uncertain where messages.contains(key) {
                 for position in undecided(key) {
@@ -172,7 +176,7 @@ extension Node {
 
     /// What may have been delivered is listed, and sent again or held (`queue.md`, 'Uncertain').
     mutating func decideUncertain(_ key: MessageKey, _ recipients: [Int], _ now: Now, _ effects: inout [NodeEffect]) {
-        messages[key].isUncertain = true
+        messages[key].isUncertain = !has(.uncertainUnlisted)
         for position in recipients {
             let recipient = messages[key].recipients[position]
             counters.uncertain += 1
@@ -188,7 +192,7 @@ extension Node {
                             transaction: .zero, epoch: journals[messages[key].journal]?.epoch ?? 0, next: nil))))
             messages[key].recipients[position].openAttempt = 0
         }
-        if configuration.uncertain == .hold {
+        if configuration.uncertain == .hold, !has(.uncertainNotHeld) {
             appendHold(key, recipients, reason: "it may have been delivered already", now, &effects)
         }
     }

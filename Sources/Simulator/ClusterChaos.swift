@@ -202,6 +202,12 @@ extension Simulation {
         say("\(machine.name) gets an empty disk")
         die(machine, losing: .nothing)
         if let shelved = machine.shelved { discard(shelved, of: machine) }
+        if plan.configuration.mutations.contains(.lostDiskVotes) {
+            // As if a disk were known by its node alone.
+            machine.disk = SimulatedDisk(id: machine.disk.id, number: machine.disk.number)
+            disks[machine.replica] = machine.disk
+            return machine.disk.changed.formUnion(chronicles.keys)
+        }
         machine.shelved = keepsFormer ? machine.disk : nil
         if !keepsFormer { discard(machine.disk, of: machine) }
         machine.disk = newDisk(of: machine.name)

@@ -9,7 +9,9 @@ extension SimulatedDisk {
     /// The process is dead: a first part of its round reached the files, nothing of what was queued.
     ///
     /// - Parameter mayTear: Whether this journal's copy may be left with a bad end, which start-up can't tell from damage.
-    func processDied(losing loss: Loss, mayTear: (JournalID) -> Bool, _ random: inout SeededRandom) {
+    func processDied(
+        losing loss: Loss, mayTear: (JournalID) -> Bool, isSyncedAtStart: Bool, _ random: inout SeededRandom
+    ) {
         let operations = forgetQueue().filter(\.isEffective)
         if random.chance(0.5) {
             performPart(of: operations, mayTear, &random)
@@ -25,7 +27,7 @@ extension SimulatedDisk {
             }
         }
         // Start-up syncs each file before it believes it.
-        syncAll()
+        if isSyncedAtStart { syncAll() }
     }
 
     private func performPart(

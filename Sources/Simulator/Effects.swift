@@ -130,6 +130,7 @@ extension Simulation {
             record: record, end: place + UInt64(header.frameLength), checksum: header.bodyChecksum)
         chronicles[journal]?.written[Chronicle.Place(epoch: header.epoch, offset: place)] = frame
         checkWritten(record, in: journal, machine)
+        if case .outcome(let outcome) = record { replacesLate(outcome, journal, machine) }
         books.written(FrameKey(journal: journal, epoch: header.epoch, offset: place), about: record.messages)
     }
 

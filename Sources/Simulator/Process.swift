@@ -107,7 +107,9 @@ extension Simulation {
         machine.forget()
         machine.hasPower = loss == .nothing
         var chance = random
-        machine.disk.processDied(losing: loss, mayTear: { mayTear($0, of: machine) }, &chance)
+        machine.disk.processDied(
+            losing: loss, mayTear: { mayTear($0, of: machine) },
+            isSyncedAtStart: !plan.configuration.mutations.contains(.restartUnsynced), &chance)
         random = chance
         for id in links.keys.filter({ $0.machine == machine.index }).sorted() { cutByDeath(id) }
         endConnections(of: machine)

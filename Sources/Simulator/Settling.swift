@@ -88,6 +88,9 @@ extension Simulation {
         if let member = members.first(where: { $0.disk.files[id]?.isWhole == false }) {
             return "\(member.name)'s copy of \(id.short) is not whole"
         }
+        if let member = members.first(where: { $0.disk.files[id]?.frames.last?.end != owner.end }) {
+            return "\(member.name)'s copy of \(id.short) lags"
+        }
         return nil
     }
 

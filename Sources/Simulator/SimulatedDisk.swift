@@ -177,7 +177,7 @@ extension SimulatedDisk {
         }
         if ranFull { answers.append(.diskFull) }
         ranFull = false
-        syncAll()
+        for journal in Set(operations.compactMap(\.journal)) { sync(journal) }
         return merged(answers)
     }
 
@@ -283,11 +283,13 @@ extension SimulatedDisk {
         return result
     }
 
+    private func sync(_ journal: JournalID) {
+        let end = files[journal]?.bytes.count ?? 0
+        files[journal]?.synced = end
+    }
+
     func syncAll() {
-        for journal in files.keys {
-            let end = files[journal]?.bytes.count ?? 0
-            files[journal]?.synced = end
-        }
+        for journal in files.keys { sync(journal) }
     }
 
     /// The process is dead: what was asked for and not begun is forgotten. Returns the round that was under way.

@@ -100,6 +100,7 @@ extension Node {
         switch pending {
         case .accepted(let key, _, _):
             guard messages.contains(key), let ticket = messages[key].ticket.take() else { return }
+            if has(.acceptWhenLost) { return effects.append(.answer(ticket, .queued(messages[key].id))) }
             let reply = Reply(451, 4, 3, 2, "The message could not be stored on enough servers, send it again")
             effects.append(.answer(ticket, .refused(reply)))
         case .outcome(_, let record, _, _, let asker):

@@ -145,7 +145,7 @@ extension Node {
     }
 
     mutating func retireIfFinished(_ id: JournalID, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard journals.isFinished(id) else { return }
+        guard journals.isFinished(id) || (has(.retireUnfinished) && journals.isActive(id) && id != current) else { return }
         // Appended before the role changes: nothing may follow it.
         append(.retire, to: id, then: .nothing, now, &effects)
         journals[id]?.role = .retiring

@@ -15,6 +15,8 @@ package struct ClusterNode: Sendable {
     package internal(set) var lateOutcomes = LateOutcomes()
     /// Every (node, disk id) that this node has met; the shell keeps them on the disk.
     package internal(set) var acquainted: Set<ReplicaID> = []
+    /// The disk that each other node was last met with: only with these are journals opened.
+    private(set) var presentDisks: [String: ReplicaID] = [:]
 
     var burials: [JournalID: Burial] = [:]
     var recentlyBuried = RecentlyBuried()
@@ -48,8 +50,18 @@ package struct ClusterNode: Sendable {
     }
 
     package mutating func recover(acquainted: some Sequence<ReplicaID>) {
-        self.acquainted.formUnion(acquainted.filter { $0 != me })
+        for disk in acquainted where disk != me { meet(disk) }
     }
+
+    /// True for one that was not known.
+    @discardableResult
+    mutating func meet(_ disk: ReplicaID) -> Bool {
+        if disk.node != me.node { presentDisks[disk.node] = disk }
+        return acquainted.insert(disk).inserted
+    }
+
+    /// Other nodes, each by the disk that it was last met with.
+    package var otherNodes: [ReplicaID] { presentDisks.values.sorted() }
 
     // MARK: What the node asks for beside events
 
@@ -73,6 +85,7 @@ package struct ClusterNode: Sendable {
     package mutating func forget(_ disk: ReplicaID, at now: Instant) -> [ClusterEffect] {
         var turn = ClusterTurn(now: now, settings: settings)
         acquainted.remove(disk)
+        if presentDisks[disk.node] == disk { presentDisks[disk.node] = nil }
         gossip.forget(disk)
         watches[disk] = nil
         for journal in tombstones.keys.sorted() { tombstoneAnswered(journal, by: disk, &turn) }

@@ -18,6 +18,16 @@ extension ClusterNode {
         !settings.has(.retiredForgotten) && (tombstones[journal] != nil || recentlyBuried.contains(journal))
     }
 
+    /// Gives up a journal of this node alone that start-up found without a frame: nothing was ever accepted into it.
+    ///
+    /// With more replicas than this one nobody could say so: two others may hold what this disk lost.
+    package mutating func abandon(_ journal: JournalID, at now: Instant) -> [ClusterEffect] {
+        var turn = ClusterTurn(now: now, settings: settings)
+        precondition(journals[journal]?.copy.isEmpty == true)
+        bury(journal, disks: [], for: nil, &turn)
+        return turn.effects
+    }
+
     /// This node owns it, and `retire` is committed.
     mutating func buryIfRetired(_ journal: JournalID, _ turn: inout ClusterTurn) {
         guard let replica = journals[journal], replica.isRetired else { return }

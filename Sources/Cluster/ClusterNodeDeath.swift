@@ -5,7 +5,8 @@ extension ClusterNode {
     mutating func greeted(_ peer: ReplicaID, _ incarnation: UInt64, _ turn: inout ClusterTurn) {
         guard peer != me, incarnation >= incarnations[peer] ?? 0 else { return }
         let isNew = incarnation > incarnations.updateValue(incarnation, forKey: peer) ?? 0
-        if acquainted.insert(peer).inserted { turn.ask(.met(peer)) }
+        if meet(peer) { turn.ask(.met(peer)) }
+        gossip.greeted(peer)
         let verdict = watches[peer, default: ProcessWatch()].greeted(incarnation: incarnation)
         act(on: verdict, about: peer, &turn)
         guard isNew else { return }

@@ -105,11 +105,14 @@ package struct Gossip: Sendable {
         known.filter { isAlive($0, within: lease, at: now) }
     }
 
-    /// Its process is proved dead: it isn't alive until its version moves again.
+    /// Its process is proved dead: what others still tell of that process brings it back no more.
     package mutating func died(_ node: ReplicaID) {
         guard node != me else { return }
         nodes[node]?.isDead = true
     }
+
+    /// It speaks to this node: what proved its death was forged.
+    package mutating func greeted(_ node: ReplicaID) { nodes[node]?.isDead = false }
 
     /// `baton node forget`.
     package mutating func forget(_ node: ReplicaID) {
@@ -159,11 +162,13 @@ package struct Gossip: Sendable {
                 continue
             }
             guard (delta.incarnation, delta.version) > (known.incarnation, known.version) else { continue }
-            if delta.incarnation > known.incarnation { known.records = [:] }
+            if delta.incarnation > known.incarnation {
+                known.records = [:]
+                known.isDead = false
+            }
             known.incarnation = delta.incarnation
             known.version = delta.version
             known.movedAt = now
-            known.isDead = false
             Gossip.merge(delta.records, into: &known.records)
             nodes[delta.node] = known
         }

@@ -96,6 +96,10 @@ extension Replica {
             guard claim.grants[replica] == nil else { return }
             highestSeen = max(highestSeen, promised)
             claim.refusals[replica] = promised < claim.epoch ? expiresIn : .zero
+            // It may learn within milliseconds what this replica knows: others are not waited for much longer.
+            if case .probing = claim.stage {
+                claim.deadline = min(claim.deadline, turn.now + ClusterSettings.firstRetry)
+            }
             role = .claiming(claim)
             if claim.isHopeless { giveUp(&turn) }
         default: return
@@ -206,8 +210,10 @@ extension Replica {
     mutating func giveUp(_ turn: inout ClusterTurn) {
         guard case .claiming(let claim) = role else { return }
         stepDown(.claimFailed, &turn)
+        var isProbe = false
+        if case .probing = claim.stage { isProbe = true }
         let delay =
-            if let last = claim.refusals.values.max(), claim.isHopeless, last > .zero {
+            if let last = claim.refusals.values.max(), last > .zero, isProbe || claim.isHopeless {
                 backOff.promiseEndsSoon(in: last)
             } else {
                 backOff.failed(chance: jitter(claim.epoch))

@@ -122,7 +122,10 @@ package struct WireReader: Sendable {
     package mutating func next() throws(MalformedBytes) -> Item? {
         if let failure { throw failure }
         do {
-            return try read()
+            guard let (item, end) = try read() else { return nil }
+            // Only now does nothing else hold the buffer: dropping copies none of it.
+            drop(through: end)
+            return item
         } catch {
             failure = error
             buffer = []
@@ -131,7 +134,8 @@ package struct WireReader: Sendable {
         }
     }
 
-    private mutating func read() throws(MalformedBytes) -> Item? {
+    /// The first whole message, and where it ends in the buffer.
+    private func read() throws(MalformedBytes) -> (item: Item, end: Int)? {
         guard buffered >= Wire.headerSize else { return nil }
         var header = ByteReader(buffer, in: start..<start + Wire.headerSize)
         let length: UInt32 = try header.read()
@@ -154,8 +158,7 @@ package struct WireReader: Sendable {
         } else {
             throw MalformedBytes("a message of kind \(kind)")
         }
-        drop(through: body.upperBound)
-        return item
+        return (item, body.upperBound)
     }
 
     private mutating func drop(through end: Int) {

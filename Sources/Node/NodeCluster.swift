@@ -7,7 +7,11 @@ internal import SMTP
 extension Node {
     /// Hands the core an event and carries out what follows: what the shell must do goes on to it, the rest happens here.
     mutating func run(_ event: ClusterEvent, _ now: Now, _ effects: inout [NodeEffect]) {
-        for effect in cluster.handle(event, at: now.instant) { carryOut(effect, now, &effects) }
+        carryOut(cluster.handle(event, at: now.instant), now, &effects)
+    }
+
+    mutating func carryOut(_ clusterEffects: [ClusterEffect], _ now: Now, _ effects: inout [NodeEffect]) {
+        for effect in clusterEffects { carryOut(effect, now, &effects) }
     }
 
     private mutating func carryOut(_ effect: ClusterEffect, _ now: Now, _ effects: inout [NodeEffect]) {
@@ -141,7 +145,8 @@ extension Node {
 
     /// Who came and who fell silent, as gossip tells it, for people.
     mutating func watchPeers(_ now: Now, _ effects: inout [NodeEffect]) {
-        let live = Set(cluster.live(at: now.instant)).subtracting([configuration.replica])
+        // A former disk of this very node is no peer.
+        let live = Set(cluster.live(at: now.instant).filter { $0.node != configuration.replica.node })
         guard live != alive else { return }
         for peer in live.subtracting(alive).sorted() {
             dead.remove(peer)

@@ -20,8 +20,20 @@ extension Node {
             // Those that it was to have are not there: it opens without hurry and is retired. Others may be.
             upcoming = nil
         }
-        guard current == nil, upcoming == nil else { return }
+        guard upcoming == nil else { return }
+        if let current {
+            // All of its copies are better than some: a node came back with another disk, or is gone for good.
+            guard isLacking(current), let replicas = replicasOfNext(now),
+                Set(cluster.live(at: now.instant)).isSuperset(of: replicas)
+            else { return }
+        }
         openJournal(now, &effects)
+    }
+
+    /// Whether a copy of it is on a disk that is not any more what its node has.
+    private func isLacking(_ id: JournalID) -> Bool {
+        let present = cluster.otherNodes + [configuration.replica]
+        return cluster.journals[id]?.replicas.contains { !present.contains($0) } ?? false
     }
 
     /// Opens a journal ahead of need, if there is room and as many live replicas as a majority of it takes.
@@ -42,7 +54,7 @@ extension Node {
             for member in replica.replicas { loads[member, default: 0] += 1 }
         }
         let replicas = Opening.replicas(
-            count: configuration.replicas, me: configuration.replica, known: cluster.acquainted.sorted(),
+            count: configuration.replicas, me: configuration.replica, known: cluster.otherNodes,
             isAlive: { live.contains($0) && !isLeaving($0) }, load: { loads[$0] ?? 0 },
             zone: { text("zone", of: $0) ?? "" })
         guard let replicas, replicas.count(where: { live.contains($0) }) > replicas.count / 2 else { return nil }
@@ -129,7 +141,9 @@ extension Node {
         guard let id = current, state == .serving else { return }
         let limit = configuration.journalLimit.bytes
         if upcoming == nil, journals.end(of: id) >= limit / 4 * 3 { openJournal(now, &effects) }
-        guard journals.end(of: id) >= limit, let next = upcoming, journals.isActive(next) else { return }
+        guard let next = upcoming, journals.isActive(next), journals.end(of: id) >= limit || isLacking(id) else {
+            return
+        }
         current = next
         upcoming = nil
         sealIfUnused(id, now, &effects)
@@ -145,7 +159,9 @@ extension Node {
     }
 
     mutating func retireIfFinished(_ id: JournalID, _ now: Now, _ effects: inout [NodeEffect]) {
-        guard journals.isFinished(id) || (has(.retireUnfinished) && journals.isActive(id) && id != current) else { return }
+        guard journals.isFinished(id) || (has(.retireUnfinished) && journals.isActive(id) && id != current) else {
+            return
+        }
         // Appended before the role changes: nothing may follow it.
         append(.retire, to: id, then: .nothing, now, &effects)
         journals[id]?.role = .retiring
@@ -165,9 +181,9 @@ extension Node {
         let mark = max(
             configuration.minimumFree.bytes, UInt64(Double(total.bytes) * configuration.minimumFreeShare))
         // A small disk could never be above 2 GiB: there the share alone decides.
-        let wanted =
-            total.bytes < 10 * configuration.minimumFree.bytes
-            ? UInt64(Double(total.bytes) * configuration.minimumFreeShare) : mark
+        // A user's own figure, without a share, is meant as it stands.
+        let isSmall = configuration.minimumFreeShare > 0 && total.bytes < 10 * configuration.minimumFree.bytes
+        let wanted = isSmall ? UInt64(Double(total.bytes) * configuration.minimumFreeShare) : mark
         if free.bytes < wanted {
             noteDiskLow(&effects)
         } else {

@@ -114,9 +114,7 @@ extension Node {
             if router.health[lane].isDisabled != isOff { enableUpstream(lane, !isOff, now, &effects) }
         }
         for disk in cluster.acquainted where records.value(RecordKey.forgotten(disk), at: now.wall) != nil {
-            for effect in cluster.forget(disk, at: now.instant) {
-                if case .request(let request) = effect { effects.append(.cluster(request)) }
-            }
+            carryOut(cluster.forget(disk, at: now.instant), now, &effects)
             records.forget(disk)
             effects.append(.forgotten(disk))
         }

@@ -54,9 +54,9 @@ enum ClusterScenarios {
     }
 
     /// Raft's figure 8: frames of epoch 1 that only their owner had are on a majority at epoch 3, while a copy of epoch 2 would
-    /// still win over them.
+    /// still win over them. Each message carries one frame.
     @Sendable static func oldFrame(_ mutations: Set<Mutation>) -> ClusterScenario {
-        let scenario = ClusterScenario(mutations, chunk: 100)
+        let scenario = ClusterScenario(mutations, chunk: 64)
         scenario.hold { $0.from == 0 && $0.isAppend }
         scenario.append(6, at: 0)
         scenario.run(20)

@@ -275,7 +275,7 @@ final class NodeProbe {
             for (journal, end) in synced { next.files[journal] = Array((files[journal] ?? []).prefix(Int(end))) }
         }
         damage(&next.files)
-        for journal in next.files.keys.sorted() {
+        for journal in Set(next.files.keys).union(promises.keys).sorted() {
             let bytes = next.files[journal] ?? []
             next.node.recover(
                 journal: journal, promise: next.promises[journal], isMarkedDamaged: false, at: next.now)

@@ -245,7 +245,7 @@ struct RestartTests {
         #expect(again.message(ids[2])?.state == .sending)
     }
 
-    @Test("a file without a frame takes no mail, and goes away")
+    @Test("a journal without a frame takes no mail, and goes away")
     func emptyFile() throws {
         let before = NodeProbe("up")
         before.diskAnswers = .onDemand

@@ -132,7 +132,9 @@ extension Simulation {
         count(.toggleUpstream)
         let upstream = random.pick(upstreams)
         let key = "upstream/\(upstream.name)/off"
-        write(record: key, random.chance(0.6) ? Array("somebody".utf8) : nil, at: random.chance(0.5) ? machine : random.pick(live))
+        write(
+            record: key, random.chance(0.6) ? Array("somebody".utf8) : nil,
+            at: random.chance(0.5) ? machine : random.pick(live))
     }
 
     private func reconfigure() {

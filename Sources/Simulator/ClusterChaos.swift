@@ -163,7 +163,9 @@ extension Simulation {
     private func mayBreak(_ replica: ReplicaID, _ chronicle: Chronicle) -> Bool {
         guard chronicle.replicas.contains(replica) else { return true }
         // Buried everywhere: nobody asks for it any more.
-        if chronicle.isRetired, !chronicle.replicas.contains(where: { disks[$0]?.files[chronicle.id] != nil }) { return true }
+        if chronicle.isRetired, !chronicle.replicas.contains(where: { disks[$0]?.files[chronicle.id] != nil }) {
+            return true
+        }
         let broken = chronicle.replicas.count { other in
             if other == replica { return true }
             guard let machine = machines.first(where: { $0.replica == other }) else { return true }

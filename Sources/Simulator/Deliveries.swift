@@ -93,7 +93,8 @@ extension Simulation {
         }
         if !plan.mayBreakLeases {
             guard let owner = machine.node?.owner(of: key.journal), owner.epoch == attempt.epoch else {
-                return fail("I6: the dot of \(transaction.message) by \(machine.name), who does not own \(key.journal.short)")
+                return fail(
+                    "I6: the dot of \(transaction.message) by \(machine.name), who does not own \(key.journal.short)")
             }
             if !owner.holdsLease(for: .zero, at: now.instant) {
                 fail("I6: the dot of \(transaction.message) by \(machine.name), whose lease is over")
@@ -124,7 +125,9 @@ extension Simulation {
             if recipient.final == .cancelled { fail("the dot of \(name) after it was cancelled") }
             if recipient.isHeld { fail("the dot of \(name), which is held") }
         }
-        if !recipient.deliveries.isEmpty, !isListed { fail("I7: \(name) is sent again and was not listed as uncertain") }
+        if !recipient.deliveries.isEmpty, !isListed {
+            fail("I7: \(name) is sent again and was not listed as uncertain")
+        }
         let isUncertain = message.attempts.contains { other in
             other != key && books.isUncertain(other) && (books.open.contains(other) || books.unanswered.contains(other))
                 && books.attempts[other]?.recipients.contains(recipient.address) == true

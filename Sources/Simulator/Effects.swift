@@ -121,7 +121,8 @@ extension Simulation {
         else { return fail("a frame that \(journal.short) gets can't be read") }
         say("      \(machine.name) \(journal.short)@\(place) epoch \(header.epoch): \(record.summary)")
         guard let owner = chronicles[journal]?.owners[header.epoch] else {
-            return fail("\(machine.name) writes a frame of \(journal.short) in epoch \(header.epoch), which nobody owns")
+            return fail(
+                "\(machine.name) writes a frame of \(journal.short) in epoch \(header.epoch), which nobody owns")
         }
         if owner != "\(machine.name), process \(machine.process)" {
             fail("\(machine.name) writes a new frame of \(journal.short) in epoch \(header.epoch) of \(owner)")

@@ -56,12 +56,19 @@ package enum Fault: String, Hashable, Sendable, CaseIterable {
     case dotPermanent = "dot 5xx"
     case dotUnanswered = "accepted, never answered"
     case dotLost = "dot never answered"
+    case dotSlow = "dot answered late"
     // Clients and people.
     case abortStream = "stream aborted"
     case vanish = "client vanished"
     case command = "command of a person"
     case toggleUpstream = "upstream switched"
     case reconfigure = "reconfigured"
+
+    /// Those that take more than one node.
+    package static let ofSeveral: Set<Fault> = [
+        .pause, .isolation, .oneWayCut, .partialCut, .slowNetwork, .lossyNetwork, .repeatingNetwork, .disorder,
+        .resetConnections, .wipedDisk, .formerDisk, .drainByRecord, .rollingRestart, .wholeOutage, .forgedDeath,
+    ]
 }
 
 /// What a run, or many, amounted to.

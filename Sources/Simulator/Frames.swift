@@ -73,7 +73,9 @@ extension Simulation {
         guard let accepted = message.accepted else { return }
         if let lastStep = machine.lastStep, scheduler.now - lastStep < .minutes(10) {
             // A report quotes the header: when it had to be read, the decision may be older than the step.
-            if !machine.isAnsweringRead { fail("\(name) expired \(scheduler.now - lastStep) after a step of the wall clock") }
+            if !machine.isAnsweringRead {
+                fail("\(name) expired \(scheduler.now - lastStep) after a step of the wall clock")
+            }
             return
         }
         if time - accepted < lifetime { fail("\(name) expired at an age of \(time - accepted)") }
@@ -93,7 +95,9 @@ extension Simulation {
         if notice.reversePath != nil { fail("the notice about \(message.id) has a reverse-path") }
         if notice.recipients != [message.reversePath] { fail("the notice about \(message.id) goes to somebody else") }
         if notice.concerns != message.id { fail("the notice about \(message.id) names another message") }
-        if lost.isEmpty, machine.configuration.delayWarning == nil { fail("a notice about \(message.id) without a reason") }
+        if lost.isEmpty, machine.configuration.delayWarning == nil {
+            fail("a notice about \(message.id) without a reason")
+        }
         guard case .inline(let content) = notice.content else { return }
         for address in lost where address.allSatisfy({ $0 < 0x80 }) && !content.contains(bytes: address) {
             fail("the bounce of \(message.id) does not name \(text(address))")

@@ -29,6 +29,8 @@ package struct Plan: Sendable {
     /// Share of recipients whose mailboxes do not exist anywhere.
     package var deadRecipients = 0.0
     package var diskTotal = ByteCount.gibibytes(100)
+    /// How long a drain waits for what is under way.
+    package var drainTimeout = Duration.minutes(30)
     /// Clients send again when a connection breaks behind the final dot.
     package var clientsRepeat = false
     /// The negative test: clocks beyond the bound that leases allow for.
@@ -66,7 +68,7 @@ package struct Plan: Sendable {
     var longestRest: Duration { isDense ? .seconds(4) : .minutes(2) }
     var longestFull: Duration { isDense ? .seconds(20) : .hours(1) }
     var slowestSync: Duration { isDense ? .seconds(2) : .seconds(60) }
-    var drainTimeout: Duration { isDense ? .seconds(8) : .minutes(30) }
+    var longestReply: Duration { isDense ? .seconds(15) : .minutes(9) }
     var longestDrain: Duration { isDense ? .seconds(15) : .minutes(45) }
     /// Beyond the waits between tries: for a lone node the longest transaction; for several the time that attempts of a
     /// released epoch are left alone.

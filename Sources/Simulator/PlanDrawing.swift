@@ -38,6 +38,7 @@ extension Plan {
 
     private mutating func densify(_ random: inout SeededRandom) {
         clientsRepeat = random.chance(0.3)
+        drainTimeout = .milliseconds(random.pick([500, 2000, 8000]))
         clusterFaultEvery = .milliseconds(random.number(800...8000))
         crashEvery = .seconds(random.number(3...20))
         crashPerEffect = random.pick([0, 0, 0.0005, 0.002])

@@ -201,7 +201,8 @@ extension Simulation {
         }
         if strikes(.dotPermanent, upstream) { return refuse(link, answer(554, 5, 7, 1, "we do not want it")) }
         take(link)
-        let work = random.duration(acrossOrdersOf: .microseconds(100)...(.milliseconds(50)))
+        let longest = strikes(.dotSlow, upstream) ? plan.longestReply : .milliseconds(50)
+        let work = random.duration(acrossOrdersOf: max(.microseconds(100), longest / 50)...longest)
         reply(answer(250, 2, 0, 0, "taken"), link, after: work)
     }
 

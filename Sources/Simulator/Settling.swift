@@ -119,7 +119,8 @@ extension Simulation {
         if status.queue.messages > 0 {
             let oldest = status.queue.oldest.map { "\($0.id.short), \($0.state)" } ?? "none"
             fail(
-                "\(status.queue.messages) messages in \(machine.name)'s queue, which has to be empty, the oldest \(oldest)")
+                "\(status.queue.messages) messages in \(machine.name)'s queue, which has to be empty, the oldest \(oldest)"
+            )
         }
         let journals = machine.disk.journals.count { chronicles[$0]?.committed.isEmpty == false }
         if journals > 3 * machines.count {

@@ -18,7 +18,7 @@ struct SimulatedUpstream {
         .recipientPermanent,
         .tooManyRecipients, .dataTransient, .dataPermanent, .contentRefused, .dotTransient, .dotPermanent,
         .dotUnanswered,
-        .dotLost,
+        .dotLost, .dotSlow,
     ]
 
     let name: String

@@ -92,7 +92,8 @@ extension Simulation {
     /// The disk works while the process is stopped; what it answers waits.
     func scheduleDisk(_ machine: Machine) {
         let disk = machine.disk
-        guard machine.node != nil, disk.round == nil, !machine.isDiskScheduled, !disk.queue.isEmpty || !disk.stalled.isEmpty
+        guard machine.node != nil, disk.round == nil, !machine.isDiskScheduled,
+            !disk.queue.isEmpty || !disk.stalled.isEmpty
         else { return }
         machine.isDiskScheduled = true
         let owner = machine.process

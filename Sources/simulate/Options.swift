@@ -19,6 +19,8 @@ struct Options: Sendable {
     var goesOn = false
     var lists = false
 
+    var isMixed: Bool { if case .mix = nodes { true } else { false } }
+
     func nodes(of seed: UInt64) -> Int {
         switch nodes {
         case .some(let count): count
@@ -63,7 +65,9 @@ struct Options: Sendable {
             case "--minutes": options.minutes = value(word) { Double($0) }
             case "--jobs": options.jobs = value(word) { Int($0).flatMap { $0 > 0 ? $0 : nil } }
             case "--nodes":
-                options.nodes = value(word) { $0 == "mix" ? .mix : Int($0).flatMap { [1, 3, 5].contains($0) ? .some($0) : nil } }
+                options.nodes = value(word) {
+                    $0 == "mix" ? .mix : Int($0).flatMap { [1, 3, 5].contains($0) ? .some($0) : nil }
+                }
             case "--mutant": options.mutant = value(word) { $0 }
             case "--mutants": options.lists = true
             case "--trace": options.traces = true

@@ -1,0 +1,153 @@
+import Node
+import Primitives
+import Simulator
+import Testing
+
+@Suite("three nodes, one queue")
+struct FailoverTests {
+    static func simulation(seed: UInt64 = 21, _ change: (inout NodeConfiguration) -> Void = { _ in }) -> Simulation {
+        var configuration = Plan.configuration(upstreams: 1, seed: seed)
+        configuration.replicas = 3
+        configuration.lease = .seconds(2)
+        configuration.retry = [.seconds(2)]
+        change(&configuration)
+        return Simulation(scenario: configuration, nodes: 3)
+    }
+
+    @Test("a killed node's mail goes out by another, within half a second of its death")
+    func kill() throws {
+        let simulation = FailoverTests.simulation()
+        simulation.set("up1", [.refuseConnect: 1])
+        let ids = try (0..<5).map { try #require(simulation.send(to: ["r\($0)@example.net"])) }
+        simulation.run(for: .seconds(1))
+        simulation.set("up1", [:])
+        simulation.kill(0)
+        let death = simulation.clock
+        var owned: Duration?
+        while owned == nil, simulation.clock - death < .seconds(3) {
+            simulation.run(for: .milliseconds(10))
+            if simulation.owner(of: ids[0]) != nil { owned = simulation.clock - death }
+        }
+        #expect(try #require(owned) <= .milliseconds(500))
+        simulation.run(for: .seconds(20))
+        for id in ids { #expect(simulation.deliveries(of: id) == 1) }
+        #expect(simulation.violation == nil)
+    }
+
+    @Test("an owner that was stopped for ten seconds sends no dot when it wakes; others have its mail after a lease")
+    func pause() throws {
+        let simulation = FailoverTests.simulation()
+        simulation.set("up1", [.refuseConnect: 1])
+        let id = try #require(simulation.send(to: ["r@example.net"]))
+        simulation.run(for: .milliseconds(500))
+        simulation.pause(0, for: .seconds(10))
+        simulation.set("up1", [:])
+        simulation.run(for: .milliseconds(2700))
+        #expect(simulation.owner(of: id) ?? 0 != 0)
+        simulation.run(for: .seconds(20))
+        #expect(simulation.deliveries(of: id) == 1)
+        #expect(simulation.violation == nil)
+    }
+
+    @Test(
+        "what is uncertain after a kill is sent again and was listed so; with 'hold' it waits",
+        arguments: [false, true])
+    func uncertain(_ isHeld: Bool) throws {
+        let simulation = FailoverTests.simulation { if isHeld { $0.uncertain = .hold } }
+        simulation.set("up1", [.dotUnanswered: 1])
+        let id = try #require(simulation.send(to: ["r@example.net"]))
+        simulation.run(for: .milliseconds(200))
+        #expect(simulation.deliveries(of: id) == 1 && !simulation.isFinished(id))
+        simulation.set("up1", [:])
+        simulation.kill(0)
+        simulation.run(for: .seconds(20))
+        #expect(simulation.deliveries(of: id) == (isHeld ? 1 : 2))
+        #expect(simulation.isFinished(id) == !isHeld)
+        if isHeld {
+            let message = try #require(simulation.message(id))
+            #expect(message.isUncertain && message.state == .held)
+        }
+        #expect(simulation.violation == nil)
+    }
+
+    @Test("all killed at once: everything that was answered 250 is delivered after their start")
+    func all() throws {
+        let simulation = FailoverTests.simulation()
+        simulation.set("up1", [.refuseConnect: 1])
+        let ids = try (0..<9).map { try #require(simulation.send(to: ["r\($0)@example.net"], at: $0 % 3)) }
+        simulation.run(for: .seconds(1))
+        for node in 0..<3 { simulation.kill(node) }
+        simulation.set("up1", [:])
+        simulation.run(for: .seconds(5))
+        for node in 0..<3 { simulation.start(node) }
+        simulation.run(for: .seconds(30))
+        for id in ids { #expect(simulation.deliveries(of: id) == 1) }
+        #expect(simulation.violation == nil)
+    }
+
+    @Test("a drained node hands over, and nothing is sent twice or listed as uncertain")
+    func drain() throws {
+        let simulation = FailoverTests.simulation()
+        simulation.set("up1", [.dataTransient: 1])
+        let ids = try (0..<5).map { try #require(simulation.send(to: ["r\($0)@example.net"])) }
+        simulation.run(for: .seconds(1))
+        simulation.drain(0)
+        simulation.set("up1", [:])
+        simulation.run(for: .seconds(20))
+        for id in ids { #expect(simulation.deliveries(of: id) == 1) }
+        #expect(simulation.totals.duplicates == 0 && simulation.violation == nil)
+    }
+
+    @Test("without a majority nothing is accepted, and the node that is left does not spin")
+    func minority() throws {
+        let simulation = FailoverTests.simulation()
+        let id = try #require(simulation.send(to: ["r@example.net"], at: 1))
+        simulation.run(for: .seconds(1))
+        simulation.kill(0)
+        simulation.kill(1)
+        // A tick that is due for ever would be noticed.
+        simulation.run(for: .seconds(10))
+        #expect(simulation.send(to: ["q@example.net"], at: 2) == nil)
+        simulation.start(0)
+        simulation.run(for: .seconds(20))
+        #expect(simulation.isFinished(id) && simulation.violation == nil)
+        #expect(simulation.send(to: ["q@example.net"], at: 2) != nil)
+    }
+
+    @Test("the tail of an owner that was cut off is cut when it is back, and its index is made anew")
+    func tail() throws {
+        let simulation = FailoverTests.simulation()
+        simulation.set("up1", [.refuseConnect: 1])
+        let ids = try (0..<3).map { try #require(simulation.send(to: ["r\($0)@example.net"])) }
+        simulation.run(for: .seconds(1))
+        simulation.cutOff([0])
+        // Never committed, and never answered 250.
+        let lost = try #require(simulation.send(to: ["lost@example.net"]))
+        simulation.run(for: .seconds(6))
+        #expect(simulation.owner(of: ids[0]) != 0)
+        simulation.set("up1", [:])
+        simulation.cutOff([])
+        simulation.run(for: .seconds(30))
+        for id in ids { #expect(simulation.deliveries(of: id) == 1) }
+        #expect(simulation.deliveries(of: lost) == 0)
+        #expect(simulation.violation == nil)
+    }
+
+    @Test("a forged death may cost a lease, and never a message", arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
+    func forgedDeath(_ seed: UInt64) {
+        var plan = Plan(seed: seed, nodes: 3)
+        plan.faults.insert(.forgedDeath)
+        let simulation = Simulation(plan)
+        simulation.run()
+        #expect(simulation.violation == nil)
+    }
+
+    @Test("clocks beyond their bound may cost a lease, and never a message", arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
+    func drift(_ seed: UInt64) {
+        var plan = Plan(seed: seed, nodes: 3)
+        plan.clocksBeyondBound = true
+        let simulation = Simulation(plan)
+        simulation.run()
+        #expect(simulation.violation == nil)
+    }
+}

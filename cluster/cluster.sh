@@ -79,7 +79,9 @@ launch() {
     printf '%s\n' "$pid" >"$directory/$name.pid"
     # Until the command has taken this shell's place, nothing shows that the process is ours.
     until pid_of "$name" >/dev/null || ! kill -0 "$pid" 2>/dev/null; do sleep 0.01; done
+    launched+=("$name")
 }
+launched=()
 
 # Sets `entered` to what goes before a command that is to run in a place (`ip netns exec` keeps the pid: it executes).
 enter() {
@@ -164,10 +166,13 @@ ask() { curl -s -m 2 --unix-socket "$directory/$1/admin.sock" "${@:3}" "http://n
 
 # Waits until a node may accept mail; a node that ends before that has said why in its log.
 await_node() {
-    local patience=${2:-30} waited=0
+    local patience=${2:-30} waited=0 name
     until ask "$1" /readyz -f -o /dev/null; do
-        pid_of "$1" >/dev/null || fail "node $1 ended; the last it said:
-$(tail -n 3 "$directory/$1.log")"
+        # One that waits for another would wait in vain.
+        for name in "$1" "${launched[@]}"; do
+            pid_of "$name" >/dev/null || fail "$name ended; the last it said:
+$(tail -n 3 "$directory/$name.log")"
+        done
         sleep 0.05
         waited=$((waited + 1))
         [ "$waited" -lt $((patience * 20)) ] || fail "node $1 is not ready after $patience s: see $directory/$1.log, or

@@ -1,6 +1,7 @@
 """What a drill prints: goals beside what was measured, and the story of a single fault."""
 
 import datetime
+import math
 
 CUTS = {
     "full": "from everybody, both ways", "peers": "from the other nodes, both ways, not from clients and upstreams",
@@ -154,8 +155,9 @@ class Report:
             words += f" --node {given.node}"
         if given.all:
             words += " --all"
-        if given.messages != 5000:
-            words += f" --messages {given.messages}"
+        for name, usual in (("messages", 5000), ("rate", "500/s"), ("size", "4KiB"), ("sessions", 20), ("delay", "20ms")):
+            if getattr(given, name) != usual:
+                words += f" --{name} {getattr(given, name)}"
         return words + (" --uncertain hold" if given.uncertain == "hold" else "")
 
     def print_times(self):
@@ -217,4 +219,4 @@ def middle(values):
 
 def quantile(values, share):
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]

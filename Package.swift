@@ -41,7 +41,8 @@ let package = Package(
         part("Routing", ["Primitives", "SMTP"]),
         part("Node", ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "CCrypto"]),
         part("Simulator", ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node"]),
-        .executableTarget(name: "simulate", dependencies: ["Simulator", "Primitives"], swiftSettings: strict),
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulator", "Cluster", "Primitives"], swiftSettings: strict),
 
         // The body.
         part("EventLoop", ["Primitives", "CLinux", "CTLS", "CCrypto"]),

@@ -242,10 +242,8 @@ package struct Node: ~Copyable, Sendable {
         patience = Patience(configuration, expiryAllowedFrom: patience.expiryAllowedFrom)
     }
 
-    /// A guard left out, in the simulator's tests alone.
-    func has(_ mutation: Mutation) -> Bool {
-        !configuration.mutations.isEmpty && configuration.mutations.contains(mutation)
-    }
+    /// A guard left out, for tests and `ops/mutants` only.
+    func has(_ mutation: Mutation) -> Bool { cluster.settings.has(mutation) }
 
     mutating func ticket() -> Ticket {
         nextTicket += 1

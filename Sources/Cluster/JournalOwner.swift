@@ -1,6 +1,6 @@
 package import Primitives
 
-/// One journal as its owner, or the claimant that would be, sees it (`protocol.md`, 'Takeover', 'Commit', 'Lease').
+/// One journal as its owner sees it (`protocol.md`, 'Takeover', 'Commit', 'Lease').
 ///
 /// A claim raises the epoch: the claimant stores its own promise first, asks a majority, completes its copy, and appends
 /// a frame of the new epoch. Once that frame is committed the owner is active. An offset is committed when a majority of
@@ -12,8 +12,6 @@ package import Primitives
 /// A replica set of one is its own majority: its claim is granted when its own promise is on its disk.
 package struct JournalOwner: Sendable {
     package enum Phase: Hashable, Sendable {
-        /// The promise to itself is being stored.
-        case claiming
         /// The first frame of the epoch is appended and not yet committed.
         case takingOver
         case active
@@ -24,7 +22,7 @@ package struct JournalOwner: Sendable {
     package let journal: JournalID
     package let replicas: [ReplicaID]
     package let me: ReplicaID
-    package private(set) var phase = Phase.claiming
+    package private(set) var phase = Phase.takingOver
     package private(set) var epoch: UInt64
     /// Where the next frame goes.
     package private(set) var end: UInt64
@@ -37,21 +35,6 @@ package struct JournalOwner: Sendable {
     private var durable: [UInt64]
     /// Until when each replica counts as bound to this owner, in the order of `replicas`.
     private var countedUntil: [Instant]
-    private var isOwnPromiseStored = false
-
-    /// Begins a claim with the next epoch above what was promised. `end` is where the copy's last whole frame ends.
-    package init(journal: JournalID, replicas: [ReplicaID], me: ReplicaID, promised: UInt64, end: UInt64) {
-        precondition(replicas.contains(me), "a claimant is one of the replicas")
-        self.journal = journal
-        self.replicas = replicas
-        self.me = me
-        self.end = end
-        epoch = promised + 1
-        committed = 0
-        lease = .seconds(2)
-        durable = Array(repeating: 0, count: replicas.count)
-        countedUntil = Array(repeating: Instant(nanoseconds: .min), count: replicas.count)
-    }
 
     /// The owner that a granted claim makes: its own promise is stored and its copy complete.
     ///
@@ -69,23 +52,9 @@ package struct JournalOwner: Sendable {
         committed = 0
         durable = Array(repeating: 0, count: replicas.count)
         countedUntil = replicas.map { bound[$0] ?? Instant(nanoseconds: .min) }
-        isOwnPromiseStored = true
-        phase = .takingOver
     }
 
     package var majority: Int { replicas.count / 2 + 1 }
-
-    /// What must be on this node's disk before it claims in earnest.
-    package func promise(lease: Duration) -> Promise { Promise(epoch: epoch, owner: me, lease: lease) }
-
-    /// The own promise is on the disk. True: a majority has granted, append the first frame of the epoch now.
-    package mutating func promiseStored(epoch stored: UInt64) -> Bool {
-        guard phase == .claiming, stored == epoch else { return false }
-        isOwnPromiseStored = true
-        guard majority == 1 else { return false }
-        phase = .takingOver
-        return true
-    }
 
     // MARK: Appending and committing
 
@@ -138,14 +107,12 @@ package struct JournalOwner: Sendable {
     /// Whether this node may act as the owner for this much longer (`protocol.md`, 'Lease'). It counts itself while its own
     /// stored promise is to this epoch; alone it is a majority.
     package func holdsLease(for margin: Duration, at now: Instant) -> Bool {
-        guard isOwnPromiseStored else { return false }
         guard majority > 1 else { return true }
         return counted(at: now + margin) >= majority
     }
 
     /// When the lease ends if nobody answers any more; nil when it never does.
     package var leaseEnd: Instant? {
-        guard isOwnPromiseStored else { return Instant(nanoseconds: .min) }
         guard majority > 1 else { return nil }
         // It counts itself, so the majority is broken when the (majority − 1)th of the others is gone.
         let others = zip(replicas, countedUntil).filter { $0.0 != me }.map(\.1).sorted(by: >)

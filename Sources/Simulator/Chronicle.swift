@@ -51,7 +51,7 @@ extension Simulation {
         var owned: [(id: JournalID, replicas: [ReplicaID], owner: JournalOwner)] = []
         machine.node?.eachOwned { owned.append(($0, $1, $2)) }
         if owned.count > 1 { owned.sort { $0.id < $1.id } }
-        for (id, replicas, owner) in owned where owner.phase != .claiming {
+        for (id, replicas, owner) in owned {
             checkOwner(id, replicas, owner.epoch, machine)
             checkLeases(id, machine)
         }
@@ -83,6 +83,12 @@ extension Simulation {
             machine.node?.holdsRetired(chronicle.id) != true
         else { return }
         fail("I8: \(machine.name) owns \(chronicle.id.short) at epoch \(epoch) without its retire frame")
+    }
+
+    /// Another owns the journal by now, and this former owner has not noticed: what it appends is never committed.
+    func isStale(_ machine: Machine, _ id: JournalID) -> Bool {
+        guard let newest = chronicles[id]?.owners.keys.max() else { return false }
+        return machine.node?.owner(of: id).map { $0.epoch < newest } ?? true
     }
 
     /// Time alone ends leases and begins none, so only what was just touched can be held twice.

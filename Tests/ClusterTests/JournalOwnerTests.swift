@@ -13,8 +13,9 @@ struct JournalOwnerTests {
     private let b = replica("b")
     private let c = replica("c")
 
-    private func alone(promised: UInt64 = 0, end: UInt64 = 0) -> JournalOwner {
-        JournalOwner(journal: Self.journal, replicas: [a], me: a, promised: promised, end: end)
+    private func alone(epoch: UInt64, end: UInt64) -> JournalOwner {
+        JournalOwner(
+            granted: Self.journal, replicas: [a], me: a, epoch: epoch, lease: .seconds(2), end: end, bound: [:])
     }
 
     private func ofThree(end: UInt64) -> JournalOwner {
@@ -22,31 +23,16 @@ struct JournalOwnerTests {
             granted: Self.journal, replicas: [a, b, c], me: a, epoch: 5, lease: .seconds(2), end: end, bound: [:])
     }
 
-    @Test("a claim's epoch is above everything promised, and its promise is to the claimant")
-    func epochs() {
-        let owner = alone(promised: 6)
-        #expect(owner.epoch == 7)
-        #expect(owner.promise(lease: .seconds(2)) == Promise(epoch: 7, owner: a, lease: .seconds(2)))
-        #expect(alone().epoch == 1)
-    }
-
-    @Test("only the stored promise of this very epoch grants a claim of one, once")
-    func promiseStored() {
-        var owner = alone(promised: 6)
-        #expect(owner.promiseStored(epoch: 6) == false)
-        #expect(!owner.holdsLease(for: .zero, at: Instant(nanoseconds: 0)))
-        let granted = owner.promiseStored(epoch: 7)
-        #expect(granted)
-        #expect(owner.phase == .takingOver)
-        #expect(owner.holdsLease(for: .seconds(100), at: Instant(nanoseconds: 0)), "alone it is a majority")
-        let again = owner.promiseStored(epoch: 7)
-        #expect(!again)
+    @Test("alone an owner is a majority, whose lease never ends")
+    func lonelyLease() {
+        let owner = alone(epoch: 7, end: 0)
+        #expect(owner.holdsLease(for: .seconds(100), at: Instant(nanoseconds: 0)))
+        #expect(owner.leaseEnd == nil)
     }
 
     @Test("an owner is active once the first frame of its epoch is committed")
     func active() {
-        var owner = alone(promised: 1, end: 100)
-        _ = owner.promiseStored(epoch: 2)
+        var owner = alone(epoch: 2, end: 100)
         #expect(owner.append(count: 50) == 100)
         #expect(owner.end == 150)
         let half = owner.durable(at: a, upTo: 149)

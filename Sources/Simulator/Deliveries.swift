@@ -25,7 +25,9 @@ extension Simulation {
             guard let index = message.index(of: recipient.bytes) else {
                 return fail("\(name) for a stranger: \(recipient)")
             }
-            if message.recipients[index].final != nil, !message.isDamaged {
+            if message.recipients[index].final != nil, !message.isDamaged,
+                !isStale(link.machine, transaction.content.journal)
+            {
                 fail("\(name) for \(recipient), who is finished")
             }
         }

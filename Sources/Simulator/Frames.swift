@@ -14,7 +14,9 @@ extension Simulation {
         case .attempt(let attempt):
             let key = AttemptKey(journal: journal, message: attempt.message, number: attempt.number)
             // A damaged attempt in a journal's last frame is cut off, and its number is given again.
-            if books.attempts[key] != nil, books.messages[attempt.message]?.isDamaged == false {
+            if books.attempts[key] != nil, books.messages[attempt.message]?.isDamaged == false,
+                !isStale(machine, journal)
+            {
                 fail("attempt \(key.number) of \(attempt.message) begins twice")
             }
         default: break
@@ -40,7 +42,9 @@ extension Simulation {
             }
             let recipient = message.recipients[index]
             let name = "\(outcome.message) to \(String(decoding: recipient.address, as: UTF8.self))"
-            if recipient.final != nil, !message.isDamaged { fail("\(name) is finished and gets another outcome") }
+            if recipient.final != nil, !message.isDamaged, !isStale(machine, journal) {
+                fail("\(name) is finished and gets another outcome")
+            }
             switch result.status {
             case .delivered:
                 if recipient.deliveries.isEmpty { fail("I5: \(name): delivered, and no upstream has it") }

@@ -161,7 +161,8 @@ extension Simulation {
                 return fail("the content of \(transaction.message) is in no file")
             }
             send(.content(content, transaction), link)
-            later(random.duration(.zero...(.milliseconds(2))), link) { [unowned self] in
+            // A slow wire takes it slowly.
+            later(random.duration(.zero...max(.milliseconds(2), plan.wire.upperBound)), link) { [unowned self] in
                 link.contentSent.insert(id)
                 act(link) { session, actions in session.handle(.contentSent(id), &actions) }
                 finishIfReady(link, id)

@@ -202,7 +202,7 @@ extension Simulation {
         if strikes(.dotPermanent, upstream) { return refuse(link, answer(554, 5, 7, 1, "we do not want it")) }
         take(link)
         let longest = strikes(.dotSlow, upstream) ? plan.longestReply : .milliseconds(50)
-        let work = random.duration(acrossOrdersOf: max(.microseconds(100), longest / 50)...longest)
+        let work = dotDelay ?? random.duration(acrossOrdersOf: max(.microseconds(100), longest / 50)...longest)
         reply(answer(250, 2, 0, 0, "taken"), link, after: work)
     }
 

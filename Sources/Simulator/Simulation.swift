@@ -46,6 +46,8 @@ package final class Simulation {
     var links: [LinkID: Link] = [:]
     /// Some wall clock was not what it should be.
     var hasStepped = false
+    /// For scenarios: how long an upstream takes to answer a dot.
+    var dotDelay: Duration?
     var nextTicket: UInt64 = 0
     var nextToken = 0
     /// Keys of the cluster's records that somebody wrote.

@@ -29,6 +29,10 @@ enum Hunt {
             say("seed \(seed): \(simulation.violation ?? "nothing noticed")")
             return simulation.violation == nil ? 1 : 0
         }
+        if let violation = Simulation.scenario(without: name)?.violation {
+            say("| \(name) | \(violation) | by a scenario |")
+            return 0
+        }
         let last = options.first &+ UInt64(options.seeds) - 1
         let shared = Shared(Progress(next: options.first))
         await withTaskGroup(of: Void.self) { group in

@@ -133,6 +133,21 @@ struct FailoverTests {
         #expect(simulation.violation == nil)
     }
 
+    @Test("an owner that wakes with its lease over sends no dot; a late outcome ends the hold of what was uncertain")
+    func guards() {
+        for stop in Simulation.stops {
+            let woken = Simulation.wokenOwner(stoppedAfter: stop)
+            // Stopped behind the dot, its fate is uncertain and it is sent again.
+            #expect(woken.violation == nil && (1...2).contains(woken.totals.deliveries))
+        }
+        let late = Simulation.lateOutcome()
+        #expect(late.violation == nil && late.totals.deliveries == 1 && late.totals.lateOutcomes > 0)
+        #expect(late.backlog == 0)
+        for mutant in ["dot-without-lease", "late-outcome-ignored"] {
+            #expect(Simulation.scenario(without: mutant)?.violation != nil, "\(mutant) is noticed")
+        }
+    }
+
     @Test("a forged death may cost a lease, and never a message", arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
     func forgedDeath(_ seed: UInt64) {
         var plan = Plan(seed: seed, nodes: 3)

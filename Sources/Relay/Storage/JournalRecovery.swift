@@ -63,6 +63,11 @@ struct JournalRecovery {
             journal, length: length, afterDamage: .resynchronize,
             read: { offset, count in try file.read(at: offset, count: count) },
             frame: { node.recover(frame: $0, of: journal) })
+        if case .newerFormat? = scan.damage?.reason {
+            throw DataDirectoryError(
+                "\(directory.journalPath(journal)) holds \(scan.damage?.description ?? ""); start that version again",
+                isConfiguration: true)
+        }
         if case .cut(let end, let isMarked) = node.recovered(journal: journal, scan: scan) {
             if isMarked, found.ledger.damaged.insert(journal).inserted { try directory.store(found.ledger) }
             if scan.framesAfterDamage { try keepCut(journal, file, end..<scan.lastEnd) }

@@ -69,6 +69,7 @@ struct BookedMessage {
     /// A person asked for it, committed or not.
     var cancelAsked = false
     var bounceAsked = false
+    var retryAsked = false
 
     init(
         id: MessageID, reversePath: [UInt8]?, recipients: [[UInt8]], content: [UInt8], isEightBit: Bool = false,

@@ -75,6 +75,8 @@ extension Simulation {
     private func checkReleased(
         _ key: AttemptKey, _ attempt: Books.Attempt, _ epoch: UInt64, _ machine: Machine, _ name: String
     ) {
+        // A person who asks for it now does not wait.
+        if books.messages[key.message]?.retryAsked == true { return }
         let item = JournalEpoch(key.journal, attempt.epoch)
         guard machine.heardReleases.contains(item), let release = releases[item],
             chronicles[key.journal]?.owners.keys.contains(where: { $0 > attempt.epoch && $0 < epoch }) == false,

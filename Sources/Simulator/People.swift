@@ -21,7 +21,8 @@ extension Simulation {
         case .cancel: books.messages[command.message]?.cancelAsked = true
         case .bounce: books.messages[command.message]?.bounceAsked = true
         case .release: books.messages[command.message]?.wasReleased = true
-        case .hold, .retry: break
+        case .retry: books.messages[command.message]?.retryAsked = true
+        case .hold: break
         }
         feed(machine, .command(ticket, command))
     }

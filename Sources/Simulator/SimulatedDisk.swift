@@ -294,7 +294,9 @@ extension SimulatedDisk {
 
     /// The process is dead: what was asked for and not begun is forgotten. Returns the round that was under way.
     func forgetQueue() -> [Operation] {
-        let operations = round ?? []
+        // Behind what waits for room nothing of its journal is done.
+        let waiting = Set(stalled.compactMap(\.journal))
+        let operations = (round ?? []).filter { $0.journal.map { !waiting.contains($0) } ?? true }
         round = nil
         queue = []
         stalled = []

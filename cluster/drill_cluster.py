@@ -39,8 +39,14 @@ class Cluster:
             shutil.rmtree(self.directory)
         os.makedirs(self.directory)
         # Upstreams that take their time, so that a fault finds mail in flight.
-        run(f"{HERE}/up", "--directory", self.directory, "--nodes", str(len(self.names)), "--network", self.network,
-            "--base-port", str(self.given.base_port), "--uncertain", self.given.uncertain, "--test-delay", self.given.delay)
+        try:
+            run(f"{HERE}/up", "--directory", self.directory, "--nodes", str(len(self.names)), "--network", self.network,
+                "--base-port", str(self.given.base_port), "--uncertain", self.given.uncertain,
+                "--test-delay", self.given.delay)
+        except SystemExit:
+            # What came up does not stay behind.
+            self.down()
+            raise
         if len(self.names) > 1 and not os.path.exists(f"{self.directory}/haproxy.pid"):
             self.down()
             sys.exit("cluster/drill: it sends through HAProxy, which is not installed: ops/install")

@@ -89,6 +89,8 @@ extension Simulation {
 
     func transact(_ id: ConnectionID, _ transaction: Transaction, _ machine: Machine) {
         guard let link = links[LinkID(machine: machine.index, connection: id)], link.isReady else {
+            // It ended, and the node has not heard it yet.
+            if machine.inbox.contains(where: { $0.isEnd(of: id) }) { return }
             return fail("a transaction for connection \(id.number), not open")
         }
         checkTransaction(transaction, link)
@@ -254,5 +256,11 @@ extension Simulation {
         guard let probability = upstreams[upstream].mood.faults[fault], random.chance(probability) else { return false }
         count(fault)
         return true
+    }
+}
+
+extension NodeEvent {
+    fileprivate func isEnd(of id: ConnectionID) -> Bool {
+        if case .connectionClosed(id) = self { true } else { false }
     }
 }

@@ -70,13 +70,16 @@ extension Simulation {
         totals.records += 1
     }
 
-    /// Whatever people have set is taken back, until every node knows it.
+    /// Whatever people have set is taken back, until every node knows it. What was not answered may be lost with its process.
     func clearRecords() {
-        let live = machines.filter(\.isLive)
-        guard let machine = live.first, violation == nil, !recordKeys.isEmpty else { return }
-        for key in recordKeys.sorted() where isSet(key) { write(record: key, nil, at: machine) }
+        guard violation == nil, !recordKeys.isEmpty else { return }
+        if let machine = machines.first(where: \.isLive) {
+            for key in recordKeys.sorted() where isSet(key) { write(record: key, nil, at: machine) }
+        }
         scheduler.after(.seconds(2)) { [unowned self] in
-            if recordKeys.contains(where: { isSet($0) }) { clearRecords() }
+            if recordKeys.contains(where: { isSet($0) }) || machines.contains(where: { !$0.recordTickets.isEmpty }) {
+                clearRecords()
+            }
         }
     }
 

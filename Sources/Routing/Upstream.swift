@@ -31,6 +31,17 @@ package struct Upstream: Hashable, Sendable {
     /// Whether it takes mail with the null reverse-path.
     package var nullSender = true
     package var timeouts = ClientTimeouts()
+    /// At most so much of each, in the whole cluster; several may name different periods.
+    package var rates: [Rate] = []
+    /// Upstreams of one account share its limits: of each period the lowest of theirs. Nil for one of its own.
+    package var account: String?
+    package var price: Price?
+    /// In the price's currency, by days and months of UTC; over it nothing more goes this way.
+    package var budgetPerDay: Double?
+    package var budgetPerMonth: Double?
+    package var warmup: WarmUp?
+    /// Limits of the pair of this upstream and one mailbox provider, by its name; `*` for each that is not named.
+    package var perProvider: [String: ProviderLimits] = [:]
 
     package init(name: String, addresses: [String]) {
         self.name = name

@@ -123,7 +123,9 @@ package struct AdminAPI: Sendable {
         let isDraining = status.state == .draining || status.state == .drained
         var text = isDraining ? "draining\n" : status.isReady ? "ready\n" : "not ready\n"
         for problem in await AdminAPI.ownView(status, source.facts()).problems {
-            text += "\(problem.name)  \(problem.summary)\n  effect  \(problem.effect)\n"
+            text += "\(problem.name)  \(problem.summary)\n"
+            if let says = problem.says { text += "  it says \(says)\n" }
+            text += "  effect  \(problem.effect)\n"
             text += "  baton   \(problem.baton)\n  you     \(problem.you)\n"
         }
         return .text(text, status: isDraining ? 404 : status.isReady ? 200 : 503)

@@ -107,8 +107,8 @@ enum Dashboard {
             + t.from + " to " + t.to + ": " + count(t.messages) + " messages, " + count(t.uncertain) + " uncertain").join(" · ");
           $("problems").replaceChildren(...(s.problems.length ? s.problems.map(p => { const e = make("div");
             e.append(make("b", p.name, p.severity === "degraded" ? "bad" : "warn"), make("span", "  " + p.summary));
-            const d = make("dl"); for (const [k, v] of [["effect", p.effect], ["baton", p.baton], ["you", p.you]])
-              d.append(make("dt", k), make("dd", v)); e.append(d); return e; }) : [make("span", "none", "soft")]));
+            const d = make("dl"); for (const [k, v] of [["it says", p.says], ["effect", p.effect], ["baton", p.baton], ["you", p.you]])
+              if (v) d.append(make("dt", k), make("dd", v)); e.append(d); return e; }) : [make("span", "none", "soft")]));
           $("page").hidden = false; $("login").hidden = true;
         }
         let token = sessionStorage.getItem("token") ?? "";

@@ -28,6 +28,12 @@ struct EventWords {
                 + (fields["proof"] == "port-closed" ? "its port refuses connections" : "it fell silent")
         case "upstream-down": "\(value("upstream")) takes no mail: \(value("reason")); next try in \(value("next"))"
         case "upstream-up": "\(value("upstream")) takes mail again"
+        case "upstream-blocked": "\(value("provider")) refuses \(value("upstream")): \(value("reply"))"
+        case "upstream-returning":
+            "\(value("upstream")) gets \(value("percent")) % of its share at \(value("provider")) back"
+        case "upstream-unblocked": "\(value("provider")) takes mail from \(value("upstream")) as before"
+        case "bounce-storm":
+            "\(value("upstream")) refuses nearly everything (\(value("refused"))): its bounces are held"
         case "drain": "hands over its work"
         case "drained": "has handed over everything"
         case "resume": "takes part again"

@@ -107,7 +107,6 @@ struct UpstreamMerge {
         all.wantedShare = upstreams.reduce(0) { $0 + $1.wantedShare } / Double(upstreams.count)
         all.sentPerSecond = upstreams.reduce(0) { $0 + $1.sentPerSecond }
         all.connections = upstreams.reduce(0) { $0 + $1.connections }
-        all.maximumConnections = upstreams.reduce(0) { $0 + $1.maximumConnections }
         all.transientShare = weighed { $0.transientShare } ?? 0
         all.permanentShare = weighed { $0.permanentShare } ?? 0
         all.medianSeconds = weighed { $0.medianSeconds }
@@ -119,6 +118,17 @@ struct UpstreamMerge {
         let worst = upstreams.max { $0.downSeconds ?? -1 < $1.downSeconds ?? -1 }
         all.failure = worst?.failure ?? upstreams.compactMap(\.failure).first
         all.downSeconds = worst?.downSeconds
+        all.trust = upstreams.map(\.trust).min() ?? all.trust
+        all.blind = upstreams.allSatisfy(\.blind)
+        all.lowestAt = upstreams.compactMap(\.lowestAt).min { ($0.trust, $0.provider) < ($1.trust, $1.provider) }
+        // Each node knows of the whole cluster's use; the one that knows of most has heard last.
+        for index in all.limits.indices {
+            let same = upstreams.compactMap { $0.limits.first { $0.name == all.limits[index].name } }
+            all.limits[index].used = same.map(\.used).max() ?? 0
+            all.limits[index].reducedTo = same.compactMap(\.reducedTo).min()
+        }
+        all.spentToday = upstreams.compactMap(\.spentToday).max()
+        all.spentThisMonth = upstreams.compactMap(\.spentThisMonth).max()
         all.nextProbeSeconds = upstreams.compactMap(\.nextProbeSeconds).min()
         all.state = state(upstreams, downAt: all.downAt)
         return all
@@ -127,7 +137,7 @@ struct UpstreamMerge {
     private func state(_ upstreams: [UpstreamAnswer], downAt: [String]) -> String {
         if upstreams.contains(where: { $0.state == "disabled" }) { return "disabled" }
         if downAt.count == upstreams.count { return "down" }
-        if !downAt.isEmpty { return "partial" }
+        if !downAt.isEmpty || upstreams.contains(where: { $0.state == "partial" }) { return "partial" }
         return upstreams.contains { $0.state == "ramping" } ? "ramping" : "up"
     }
 }

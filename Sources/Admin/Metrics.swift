@@ -27,13 +27,7 @@ struct Metrics {
         for (key, count) in facts.refusals.sorted(by: { ($0.key.code, $0.key.reason) < ($1.key.code, $1.key.reason) }) {
             sample("baton_smtp_refusals_total", [("code", String(key.code)), ("reason", key.reason)], Double(count))
         }
-        header("baton_results_total", "counter", "Results of recipients, by upstream and status.")
-        let results = status.counters.results.sorted {
-            ($0.key.upstream, $0.key.status) < ($1.key.upstream, $1.key.status)
-        }
-        for (key, count) in results {
-            sample("baton_results_total", [("upstream", key.upstream), ("status", key.status)], Double(count))
-        }
+        results(status.counters.results)
         header("baton_takeovers_total", "counter", "Journals claimed, at each start and from other nodes.")
         sample("baton_takeovers_total", [], Double(status.counters.takeovers))
         header(
@@ -41,6 +35,38 @@ struct Metrics {
         sample("baton_uncertain_total", [], Double(status.counters.uncertain))
         header("baton_bounces_dropped_total", "counter", "Bounces given up because nobody would take them.")
         sample("baton_bounces_dropped_total", [], Double(status.counters.bouncesDropped))
+    }
+
+    private mutating func results(_ counts: [NodeCounters.ResultKey: UInt64]) {
+        header("baton_results_total", "counter", "Results of recipients, by upstream, provider, status and class.")
+        let named = Metrics.largest(counts.map { ($0.key.provider, Double($0.value)) })
+        var sums: [NodeCounters.ResultKey: UInt64] = [:]
+        for (key, count) in counts {
+            var key = key
+            if !named.contains(key.provider) { key.provider = "other" }
+            sums[key, default: 0] += count
+        }
+        let sorted = sums.sorted {
+            ($0.key.upstream, $0.key.provider, $0.key.status, $0.key.replyClass)
+                < ($1.key.upstream, $1.key.provider, $1.key.status, $1.key.replyClass)
+        }
+        for (key, count) in sorted {
+            let labels = [
+                ("upstream", key.upstream), ("provider", key.provider), ("status", key.status),
+                ("class", key.replyClass),
+            ]
+            sample("baton_results_total", labels, Double(count))
+        }
+    }
+
+    /// Of providers so many get a label of their own.
+    private static let maximumProviders = 50
+
+    private static func largest(_ parts: [(provider: String, count: Double)]) -> Set<String> {
+        var sums: [String: Double] = [:]
+        for (provider, count) in parts { sums[provider, default: 0] += count }
+        let order = sums.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        return Set(order.prefix(maximumProviders).map(\.key))
     }
 
     /// Of a journal without an owner every holder of a copy tells; only the first of them counts it.
@@ -89,10 +115,34 @@ struct Metrics {
         for upstream in status.upstreams {
             sample("baton_upstream_connections", [("upstream", upstream.name)], Double(upstream.connections))
         }
-        header("baton_upstream_limit_used_ratio", "gauge", "Share of an upstream's connection limit in use.")
+        header("baton_upstream_limit_used_ratio", "gauge", "Of an upstream's limits, the part in use, by limit.")
         for upstream in status.upstreams {
             let share = Double(upstream.connections) / Double(max(1, upstream.maximumConnections))
-            sample("baton_upstream_limit_used_ratio", [("upstream", upstream.name)], share)
+            sample(
+                "baton_upstream_limit_used_ratio", [("upstream", upstream.name), ("limit", "connections")], share)
+            for limit in upstream.limits where limit.limit > 0 && limit.name != "connections" {
+                sample(
+                    "baton_upstream_limit_used_ratio", [("upstream", upstream.name), ("limit", limit.name)],
+                    limit.used / limit.limit)
+            }
+        }
+        trust(status.trust)
+    }
+
+    /// 0 to 100, of pairs that have evidence against them; the rest is fully trusted.
+    private mutating func trust(_ pairs: [NodeStatus.PairTrust]) {
+        header("baton_trust", "gauge", "How well a provider trusts an upstream, 0 to 100, where it is below 100.")
+        let named = Metrics.largest(pairs.map { ($0.provider, Double(100 - $0.trust)) })
+        var lowest: [String: [String: Int]] = [:]
+        for pair in pairs {
+            let provider = named.contains(pair.provider) ? pair.provider : "other"
+            lowest[pair.upstream, default: [:]][provider] = min(
+                lowest[pair.upstream]?[provider] ?? 100, pair.trust)
+        }
+        for (upstream, providers) in lowest.sorted(by: { $0.key < $1.key }) {
+            for (provider, value) in providers.sorted(by: { $0.key < $1.key }) {
+                sample("baton_trust", [("upstream", upstream), ("provider", provider)], Double(value))
+            }
         }
     }
 

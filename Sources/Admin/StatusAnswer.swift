@@ -155,7 +155,7 @@ package struct StatusAnswer: Codable, Hashable, Sendable {
 
 package struct UpstreamAnswer: Codable, Hashable, Sendable {
     package var name: String
-    /// `partial`: down at the nodes of `downAt`, and not at others.
+    /// `partial`: down at the nodes of `downAt`, and not at others; or blocked by a mailbox provider.
     package var state: String
     package var share: Double?
     package var wantedShare: Double
@@ -173,12 +173,37 @@ package struct UpstreamAnswer: Codable, Hashable, Sendable {
     package var deferred: UInt64
     package var failed: UInt64
     package var downAt: [String]
+    /// 0 to 100; what nothing confirms is `blind`.
+    package var trust: Int
+    package var blind: Bool
+    package var lowestAt: Lowest?
+    package var limits: [Limit]
+    /// In the currency of the prices; nil without a price.
+    package var spentToday: Double?
+    package var spentThisMonth: Double?
+
+    /// The mailbox provider that trusts it least.
+    package struct Lowest: Codable, Hashable, Sendable {
+        package var provider: String
+        package var trust: Int
+    }
+
+    /// Of the whole cluster.
+    package struct Limit: Codable, Hashable, Sendable {
+        /// `messages/s`, `recipients/d`, `connections`; with `@provider` for a pair's.
+        package var name: String
+        package var limit: Double
+        package var used: Double
+        package var reducedTo: Double?
+    }
 }
 
 package struct ProblemAnswer: Codable, Hashable, Sendable {
     package var name: String
     package var severity: String
     package var summary: String
+    /// The other side's own words.
+    package var says: String?
     package var effect: String
     package var baton: String
     package var you: String

@@ -179,6 +179,12 @@ extension UpstreamAnswer {
         deferred = status.deferred
         failed = status.failed
         downAt = status.state == .down ? [node] : []
+        trust = status.trust
+        blind = status.isBlind
+        lowestAt = status.lowest.map { Lowest(provider: $0.provider, trust: $0.trust) }
+        limits = status.limits.map { Limit(name: $0.name, limit: $0.limit, used: $0.used, reducedTo: $0.reducedTo) }
+        spentToday = status.spentToday
+        spentThisMonth = status.spentThisMonth
     }
 }
 
@@ -187,6 +193,7 @@ extension ProblemAnswer {
         name = problem.name
         severity = problem.severity.rawValue
         summary = problem.summary
+        says = problem.says
         effect = problem.effect
         baton = problem.baton
         you = problem.you
@@ -211,7 +218,8 @@ extension ProblemAnswer {
     /// The same of several nodes is one problem: an upstream is the same one for all, and its name stands in the advice; a
     /// stranger knocks at many doors, and the reason is behind his address. Disks and files are each its own.
     var sharedKey: String? {
-        if name.hasPrefix("upstream-") { return name + you }
+        if name == "upstream-unreachable-here" { return nil }
+        if name.hasPrefix("upstream-") || name == "bounce-storm" { return name + you }
         guard name == "peer-refused" || name == "node-name-taken" else { return nil }
         return name + summary.split(separator: ": ", maxSplits: 1).dropFirst().joined()
     }

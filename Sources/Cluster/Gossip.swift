@@ -90,6 +90,14 @@ package struct Gossip: Sendable {
     /// Everything that a node says of itself.
     package func values(of node: ReplicaID) -> [String: [UInt8]] { nodes[node]?.records.mapValues(\.value) ?? [:] }
 
+    /// What a node has said since someone looked last, and what to look from next time; all of it after a new start.
+    package func news(of node: ReplicaID, since seen: GossipDigest?) -> (records: [GossipRecord], seen: GossipDigest?) {
+        guard let known = nodes[node] else { return ([], nil) }
+        let from = seen?.incarnation == known.incarnation ? seen?.version ?? 0 : 0
+        let records = known.records.values.filter { $0.version > from }.sorted { $0.version < $1.version }
+        return (records, GossipDigest(node: node, incarnation: known.incarnation, version: known.version))
+    }
+
     /// Since its version last moved; nil when it never was heard.
     package func silence(of node: ReplicaID, at now: Instant) -> Duration? { nodes[node].map { now - $0.movedAt } }
 

@@ -28,6 +28,8 @@ struct Recipient: Sendable {
     var openAttempt: UInt32 = 0
     var lastReply = ""
     var upstream = ""
+    /// The upstream that was greylisted for it, which therefore tries again; -1 for none.
+    var returnsTo: Int8 = -1
 
     init(_ address: Address, until due: Instant) {
         self.address = address
@@ -191,6 +193,10 @@ struct Job: Sendable {
     var needsFreshConnection = false
     /// The refusal that made it fail over last.
     var refusal: Reply?
+    /// Every upstream that refused it did so for good.
+    var isRefusedForGood = true
+    /// The upstream that this try begins with, if it can be used.
+    var preferred: Int8 = -1
     /// What the last upstream lacked that can't carry it.
     var lack: Reply?
 }

@@ -103,6 +103,8 @@ package struct Node: ~Copyable, Sendable {
     /// Per lane, and at the end for what had none.
     var totals: [ResultTotals]
     var laneTimes: [RecentDurations]
+    var recentResults: [RecentResults]
+    var resultCounts: [ResultKind: UInt64] = [:]
     /// What start-up found to be damaged, for the log and for `status`.
     var damaged: [String] = []
     /// Journals whose messages are being moved.
@@ -126,6 +128,7 @@ package struct Node: ~Copyable, Sendable {
         laneRecent = configuration.upstreams.map { _ in RecentCounts() }
         totals = Array(repeating: ResultTotals(), count: configuration.upstreams.count + 1)
         laneTimes = configuration.upstreams.map { _ in RecentDurations() }
+        recentResults = configuration.upstreams.map { _ in RecentResults() }
         clockOffset = now.wall.milliseconds - now.instant.nanoseconds / 1_000_000
         patience = Patience(configuration, expiryAllowedFrom: now.instant)
     }

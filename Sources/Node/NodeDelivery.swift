@@ -170,13 +170,24 @@ extension Node {
         if working > 0, isAlive, router.health[lane].condition == .up {
             router.health[lane].refusedMore(than: working, at: now.instant)
         } else {
-            takeDown(lane, failure.description, now, &effects)
+            // A refusal before MAIL speaks of us: such a one for good, or of our login, is looked at seldom.
+            let isAccess = failure.reply.map { reply in
+                reply.isPermanent || classify(reply, at: failure.stage, .other).against == .access
+            }
+            takeDown(
+                lane, failure.description, stage: failure.stage, isAccess: isAccess ?? false, now, &effects)
         }
     }
 
-    mutating func takeDown(_ lane: Int, _ reason: String, _ now: Now, _ effects: inout [NodeEffect]) {
+    /// - Parameter isAccess: Our login or our right to relay was refused.
+    mutating func takeDown(
+        _ lane: Int, _ reason: String, stage: Stage, isAccess: Bool, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
         let wasUp = router.health[lane].condition == .up
-        let wait = router.health[lane].failed(reason, spread: random.fraction(), at: now.instant)
+        let wait =
+            isAccess
+            ? router.health[lane].accessRefused(reason, stage: stage, at: now.instant)
+            : router.health[lane].failed(reason, stage: stage, spread: random.fraction(), at: now.instant)
         if wasUp {
             effects.append(.note(.upstreamDown(lanes[lane].upstream.name, reason: reason, next: wait)))
         }

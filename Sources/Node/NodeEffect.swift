@@ -94,6 +94,13 @@ package enum Note: Sendable {
     case done(message: MessageID, sent: Int, bounced: Int, age: Duration)
     case upstreamDown(String, reason: String, next: Duration)
     case upstreamUp(String)
+    /// A mailbox provider refuses this upstream: its mail goes by others, but for probes.
+    case upstreamBlocked(String, provider: String, reply: String)
+    /// It is given back so many percent of its share there.
+    case upstreamReturning(String, provider: String, percent: Int)
+    case upstreamUnblocked(String, provider: String)
+    /// It refuses nearly everything: its bounces are held.
+    case bounceStorm(String, results: String)
     case takeover(JournalID, epoch: UInt64, from: String, messages: Int, uncertain: Int, took: Duration)
     /// The first delivery of what was taken over.
     case reclaimed(JournalID, after: Duration)
@@ -147,5 +154,7 @@ package enum Note: Sendable {
         package var transaction: Duration
         package var epoch: UInt64
         package var next: Duration?
+        /// What a refusal means (`ReplyClass`); empty for none.
+        package var replyClass = ""
     }
 }

@@ -3,96 +3,8 @@ internal import Primitives
 internal import Routing
 internal import SMTP
 
-/// From replies to outcome frames: what each recipient's result means, and who is told.
+/// From verdicts to outcome frames, and who is told.
 extension Node {
-    // MARK: What a transaction means
-
-    /// Ends one transaction: decides recipients, or lets the job go on with another upstream or connection.
-    mutating func settle(
-        _ handed: LaneConnection.Handed, _ connection: LaneConnection, results: [SMTP.RecipientResult], isStale: Bool,
-        _ now: Now, _ effects: inout [NodeEffect]
-    ) {
-        let orphan = transactions.remove(SlabKey(number: handed.id))?.orphan
-        let lane = connection.lane
-        if handed.isRetry { lanes[lane].busyRetries -= 1 }
-        if let orphan {
-            return orphanEnded(
-                orphan, results, upstream: lanes[lane].upstream.name, remote: connection.remote, now, &effects)
-        }
-        guard jobs.contains(handed.job) else { return }
-        let key = jobs[handed.job].message
-        let isStopping = messages[key].pendingCommand != nil
-        // Once: a second dead connection is as good as a refusal.
-        let isStale = isStale && !jobs[handed.job].hadStaleConnection
-        if isStale {
-            jobs[handed.job].hadStaleConnection = true
-            jobs[handed.job].needsFreshConnection = true
-        }
-        var settlement = Settlement(
-            message: key, job: handed.job, attempt: handed.attempt, upstream: lanes[lane].upstream.name,
-            remote: connection.remote, verdicts: [])
-        settlement.delays = Delays(queued: handed.began - handed.queued, transaction: now.instant - handed.began)
-        var refused: [(recipient: UInt32, verdict: Verdict)] = []
-        var speaksOfUpstream: (stage: Stage, reply: Reply)?
-        var isAnswered = false
-        for (recipient, result) in zip(handed.recipients, results) {
-            switch result.outcome {
-            case .delivered(let reply):
-                isAnswered = true
-                settlement.verdicts.append((recipient, .delivered(reply)))
-            case .unanswered(let reason): settlement.verdicts.append((recipient, .unanswered(reason)))
-            case .failed(let reply) where reply.speaksOfUpstream(at: result.stage):
-                speaksOfUpstream = (result.stage, reply)
-                settlement.verdicts.append((recipient, .notSent(reply, "")))
-                settlement.continuing.append(recipient)
-            case .failed(let reply):
-                isAnswered = true
-                settlement.verdicts.append((recipient, configuration.softBounce ? .deferred(reply) : .failed(reply)))
-            case .deferred(let reply) where result.stage == .mail: refused.append((recipient, .deferred(reply)))
-            case .deferred(let reply):
-                isAnswered = true
-                settlement.verdicts.append((recipient, .deferred(reply)))
-            case .notSent(.tooManyRecipients, let reply):
-                settlement.verdicts.append((recipient, .notSent(reply, "too many recipients for one transaction")))
-                settlement.continuing.append(recipient)
-            case .notSent(let reason, let reply) where isStale || reason == .notPermitted:
-                settlement.verdicts.append((recipient, .notSent(reply, reason.description)))
-                settlement.continuing.append(recipient)
-            case .notSent(let reason, let reply):
-                let text = reply ?? Reply(451, 4, 4, 2, reason.description)
-                refused.append((recipient, .deferred(text)))
-            }
-        }
-        decideFailover(refused, lane, handed.job, isStopping: isStopping, &settlement)
-        if let (stage, reply) = speaksOfUpstream {
-            takeDown(lane, "\(stage): \(reply)", now, &effects)
-        } else if isAnswered, router.health[lane].answered(at: now.instant) {
-            cameBack(lane, now, &effects)
-        }
-        finish(settlement, now, &effects)
-    }
-
-    /// Whether those that this upstream refused go to the next one within this try, or are deferred.
-    private mutating func decideFailover(
-        _ refused: [(recipient: UInt32, verdict: Verdict)], _ lane: Int, _ job: JobKey, isStopping: Bool,
-        _ settlement: inout Settlement
-    ) {
-        guard let first = refused.first else { return }
-        jobs[job].tried |= 1 << Router.Mask(lane)
-        jobs[job].refusal = first.verdict.reply
-        let another = router.hasUsable(
-            route: jobs[job].route, excluding: jobs[job].tried | jobs[job].lacking,
-            isNullSender: messages[settlement.message].reversePath == nil)
-        for (recipient, verdict) in refused {
-            if another || isStopping {
-                settlement.verdicts.append((recipient, .notSent(verdict.reply, "")))
-                settlement.continuing.append(recipient)
-            } else {
-                settlement.verdicts.append((recipient, verdict))
-            }
-        }
-    }
-
     /// Ends a job without a transaction.
     mutating func end(
         _ key: JobKey, with verdicts: [(recipient: UInt32, verdict: Verdict)], _ now: Now, _ effects: inout [NodeEffect]
@@ -156,7 +68,7 @@ extension Node {
             switch $0.verdict {
             case .failed, .expired, .givenUp: true
             case .deferred, .stillWaiting: settlement.isLate
-            case .delivered, .unanswered, .notSent: false
+            case .delivered, .unanswered, .notSent, .withheld: false
             }
         }
     }
@@ -230,6 +142,9 @@ extension Node {
         case .deferred:
             result.due = now.wall + wait
             messages[key].recipients[recipient].state = .waiting(until: now.instant + wait)
+        case .withheld:
+            result.isHeld = true
+            messages[key].recipients[recipient].state = .held
         case .unanswered:
             messages[key].isUncertain = true
             messages[key].pendingCommand?.wasUnanswered = true
@@ -310,6 +225,7 @@ extension Node {
         case .failed: (status, kind) = (.bounced, .bounced)
         case .expired: (status, kind) = (.expired, .bounced)
         case .unanswered: (status, kind) = (.uncertain, .uncertain)
+        case .deferred where result.isHeld: (status, kind) = (.held, .deferred)
         case .deferred: (status, kind) = (.deferred, .deferred)
         case .notSent:
             // Nothing was refused: another upstream or connection takes it within the same try.
@@ -322,16 +238,29 @@ extension Node {
         recent.add(kind, at: now.instant)
         if let lane { laneRecent[lane].add(kind, at: now.instant) }
         totals[lane ?? lanes.count].add(status)
+        let recipient = messages[key].recipients[Int(result.recipient)].address
+        let provider = router.providers.provider(of: recipient.domainKey)
+        let replyClass = result.code >= 400 ? self.replyClass(of: result, provider) : nil
+        resultCounts[
+            ResultKind(lane: lane ?? -1, provider: provider, status: status, replyClass: replyClass), default: 0] += 1
         effects.append(
             .note(
                 .result(
                     Note.Result(
-                        id: record.message, to: messages[key].recipients[Int(result.recipient)].address.bytes,
+                        id: record.message, to: recipient.bytes,
                         upstream: record.upstream, remote: record.remote, status: status, code: result.code,
                         enhanced: result.enhanced, reply: result.reply, attempt: record.attempt, delay: delay,
                         queued: delays.queued, transaction: delays.transaction,
                         epoch: journals.epoch(of: messages[key].journal),
-                        next: result.due.map { max(.zero, $0 - now.wall) }))))
+                        next: result.due.map { max(.zero, $0 - now.wall) },
+                        replyClass: replyClass?.rawValue ?? ""))))
+    }
+
+    private func replyClass(of result: Journal.RecipientResult, _ provider: ProviderID) -> ReplyClass {
+        router.classifier.classify(
+            code: Int(result.code), enhanced: result.enhanced, text: String(decoding: result.reply, as: UTF8.self),
+            provider: provider == .other ? nil : router.providers.name(provider), stage: nil
+        ).replyClass
     }
 
     /// A message whose recipients are all finished, on the disk too, leaves the index.

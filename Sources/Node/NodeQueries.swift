@@ -8,6 +8,11 @@ extension Node {
         NodeStatus(
             state: state, isReady: admission(at: now) == nil, time: now.wall, queue: queueStatus(at: now),
             recent: recentStatus(at: now), upstreams: lanes.indices.map { upstreamStatus($0, at: now) },
+            trust: router.reputation.notable(at: now.instant).map {
+                NodeStatus.PairTrust(
+                    upstream: lanes[$0.upstream].upstream.name, provider: router.providers.name($0.provider),
+                    trust: $0.trust.trust)
+            },
             journals: journalStatuses(at: now), peers: peerStatuses(at: now), takeovers: recentTakeovers,
             drainedNodes: recordedNames(prefix: "drain/", at: now),
             disabledUpstreams: recordedNames(prefix: RecordKey.upstream, suffix: "/off", at: now),
@@ -34,11 +39,11 @@ extension Node {
 
     private var allCounters: NodeCounters {
         var all = counters
-        for (lane, totals) in totals.enumerated() {
-            let name = lane < lanes.count ? lanes[lane].upstream.name : ""
-            for (status, count) in totals.all where count > 0 {
-                all.results[NodeCounters.ResultKey(upstream: name, status: status.rawValue)] = count
-            }
+        for (kind, count) in resultCounts {
+            let key = NodeCounters.ResultKey(
+                upstream: kind.lane >= 0 ? lanes[kind.lane].upstream.name : "", status: kind.status.rawValue,
+                provider: router.providers.name(kind.provider), replyClass: kind.replyClass?.rawValue ?? "")
+            all.results[key, default: 0] += count
         }
         return all
     }
@@ -150,42 +155,21 @@ extension Node {
         return status
     }
 
-    private func upstreamStatus(_ lane: Int, at now: Now) -> NodeStatus.UpstreamStatus {
-        let health = router.health[lane]
-        let counts = laneRecent[lane]
-        let sent = counts.total(.sent, at: now.instant)
-        let deferred = counts.total(.deferred, at: now.instant)
-        let failed = counts.total(.bounced, at: now.instant)
-        let all = sent + deferred + failed
-        let everyLane = laneRecent.reduce(0) { $0 + $1.total(.sent, at: now.instant) }
-        var state = NodeStatus.UpstreamStatus.State.up
-        var downFor: Duration?
-        var nextProbe: Duration?
-        if case .down(let since, let probe) = health.condition {
-            state = .down
-            downFor = now.instant - since
-            nextProbe = max(.zero, probe - now.instant)
-        } else if health.isRamping {
-            state = .ramping
-        }
-        if health.isDisabled { state = .disabled }
-        return NodeStatus.UpstreamStatus(
-            name: lanes[lane].upstream.name, state: state, connections: lanes[lane].open,
-            maximumConnections: lanes[lane].upstream.maximumConnections,
-            share: everyLane > 0 ? Double(sent) / Double(everyLane) : nil, wantedShare: router.wantedShare(lane),
-            sentPerSecond: counts.perSecond(.sent, at: now.instant),
-            transientShare: all > 0 ? Double(deferred) / Double(all) : 0,
-            permanentShare: all > 0 ? Double(failed) / Double(all) : 0, median: laneTimes[lane].median,
-            ready: lanes[lane].readyCount, failure: health.lastFailure, downFor: downFor, nextProbe: nextProbe,
-            sent: totals[lane].sent, deferred: totals[lane].deferred, failed: totals[lane].bounced)
-    }
-
     // MARK: Problems
 
     private func problems(at now: Now) -> [Problem] {
         var problems: [Problem] = []
         for lane in lanes.indices {
-            if let problem = upstreamProblem(lane, at: now) { problems.append(problem) }
+            problems += upstreamProblems(lane, at: now)
+        }
+        problems += reputationProblems(at: now)
+        if let recordsRefusal {
+            problems.append(
+                Problem(
+                    name: "records-full", severity: .warning,
+                    summary: "the cluster records take no more: \(recordsRefusal)",
+                    effect: "what is counted towards daily limits and budgets would be forgotten at a restart",
+                    baton: "counts on in memory", you: "remove what is not needed: baton suppressions list"))
         }
         if isDiskLow || isDiskFull {
             problems.append(
@@ -219,24 +203,5 @@ extension Node {
                     effect: "its messages wait", baton: "keeps it untouched", you: "install the newer version again"))
         }
         return problems
-    }
-
-    private func upstreamProblem(_ lane: Int, at now: Now) -> Problem? {
-        let health = router.health[lane]
-        guard case .down(let since, let probe) = health.condition, !health.isDisabled else { return nil }
-        let name = lanes[lane].upstream.name
-        let others = router.health.indices.contains { $0 != lane && router.health[$0].isUsable }
-        let isWaiting = waitingFor[lane] > 0
-        return Problem(
-            name: "upstream-down", severity: others && !isWaiting ? .warning : .degraded,
-            summary:
-                "\(name) can't be used since \((now.instant - since).short): \(health.lastFailure ?? "unreachable")",
-            effect: isWaiting
-                ? "\(waitingFor[lane]) messages wait for it; nothing is bounced before its lifetime ends"
-                : "its mail goes by the other upstreams",
-            baton: isWaiting
-                ? "tries it again in \(max(.zero, probe - now.instant).short)"
-                : "tries it again when mail needs it",
-            you: "see what it says: baton upstreams show \(name)")
     }
 }

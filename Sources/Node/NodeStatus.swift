@@ -1,4 +1,5 @@
 package import Primitives
+package import Routing
 
 /// A node at a glance: what `baton status`, `/api/v1/status`, `/metrics` and `/readyz` are made of.
 package struct NodeStatus: Sendable {
@@ -20,26 +21,53 @@ package struct NodeStatus: Sendable {
     }
 
     package struct UpstreamStatus: Sendable {
-        package enum State: String, Sendable { case up, down, disabled, ramping }
+        /// `partial`: up, and blocked by some provider, or returning there.
+        package enum State: String, Sendable { case up, partial, down, disabled, ramping }
         package var name: String
         package var state: State
         package var connections: Int
+        /// Of the whole cluster.
         package var maximumConnections: Int
         /// Of the results of the last 5 minutes, 0 to 1; nil without any.
         package var share: Double?
         package var wantedShare: Double
-        package var sentPerSecond: Double
-        package var transientShare: Double
-        package var permanentShare: Double
+        package var sentPerSecond = 0.0
+        package var transientShare = 0.0
+        package var permanentShare = 0.0
         /// Median time of a transaction.
         package var median: Duration?
-        package var ready: Int
+        package var ready = 0
         package var failure: String?
         package var downFor: Duration?
         package var nextProbe: Duration?
-        package var sent: UInt64
-        package var deferred: UInt64
-        package var failed: UInt64
+        package var sent: UInt64 = 0
+        package var deferred: UInt64 = 0
+        package var failed: UInt64 = 0
+        /// 0 to 100, by what the whole cluster has seen.
+        package var trust = 100
+        /// Nothing confirms what becomes of its mail after its 250.
+        package var isBlind = true
+        /// The provider that trusts it least.
+        package var lowest: (provider: String, trust: Int)?
+        package var limits: [LimitUse] = []
+        /// In the currency of the prices, of the whole cluster; nil without a price.
+        package var spentToday: Double?
+        package var spentThisMonth: Double?
+
+        init(name: String, state: State, connections: Int, maximumConnections: Int, wantedShare: Double) {
+            self.name = name
+            self.state = state
+            self.connections = connections
+            self.maximumConnections = maximumConnections
+            self.wantedShare = wantedShare
+        }
+    }
+
+    package struct PairTrust: Hashable, Sendable {
+        package var upstream: String
+        package var provider: String
+        /// 0 to 100.
+        package var trust: Int
     }
 
     /// One journal as this node sees it.
@@ -115,6 +143,8 @@ package struct NodeStatus: Sendable {
     package var queue: Queue
     package var recent: Recent
     package var upstreams: [UpstreamStatus]
+    /// Pairs of upstream and provider with evidence against them.
+    package var trust: [PairTrust]
     package var journals: [JournalStatus]
     package var peers: [PeerStatus]
     package var takeovers: [Takeover]
@@ -136,14 +166,20 @@ package struct Problem: Hashable, Sendable {
     package var name: String
     package var severity: Severity
     package var summary: String
+    /// What the other side says, in its own words; nil where that is no part of it.
+    package var says: String?
     package var effect: String
     package var baton: String
     package var you: String
 
-    package init(name: String, severity: Severity, summary: String, effect: String, baton: String, you: String) {
+    package init(
+        name: String, severity: Severity, summary: String, says: String? = nil, effect: String, baton: String,
+        you: String
+    ) {
         self.name = name
         self.severity = severity
         self.summary = summary
+        self.says = says
         self.effect = effect
         self.baton = baton
         self.you = you
@@ -155,6 +191,10 @@ package struct NodeCounters: Sendable {
     package struct ResultKey: Hashable, Sendable {
         package var upstream: String
         package var status: String
+        /// The mailbox provider, `other` for the long tail.
+        package var provider: String
+        /// Of a refusal (`ReplyClass`); empty for none.
+        package var replyClass: String
     }
 
     package var accepted: UInt64 = 0

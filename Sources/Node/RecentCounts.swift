@@ -1,4 +1,5 @@
 internal import Primitives
+internal import Routing
 
 /// Counts over the last five minutes, in slots of five seconds.
 struct RecentCounts: Sendable {
@@ -64,7 +65,17 @@ struct RecentDurations: Sendable {
     }
 }
 
-/// How many results of each kind there ever were.
+/// Which results are counted together.
+struct ResultKind: Hashable, Sendable {
+    /// An index of upstreams; -1 for what had none.
+    var lane: Int
+    var provider: ProviderID
+    var status: Note.Result.Status
+    /// Of a refusal.
+    var replyClass: ReplyClass?
+}
+
+/// How many results of each kind an upstream ever had.
 struct ResultTotals: Sendable {
     private(set) var sent: UInt64 = 0
     private(set) var deferred: UInt64 = 0
@@ -81,9 +92,5 @@ struct ResultTotals: Sendable {
         case .uncertain: uncertain += 1
         case .held, .cancelled, .suppressed: break
         }
-    }
-
-    var all: [(status: Note.Result.Status, count: UInt64)] {
-        [(.sent, sent), (.deferred, deferred), (.bounced, bounced), (.expired, expired), (.uncertain, uncertain)]
     }
 }

@@ -7,6 +7,8 @@ enum Verdict: Sendable {
     case delivered(Reply)
     case deferred(Reply)
     case failed(Reply)
+    /// Refused for good by an upstream that refuses nearly everything: it waits for a person.
+    case withheld(Reply)
     case expired(Reply)
     /// The dot was sent and never answered.
     case unanswered(String)
@@ -46,7 +48,7 @@ struct Settlement: Sendable {
 extension Verdict {
     var reply: Reply? {
         switch self {
-        case .delivered(let reply), .deferred(let reply), .failed(let reply), .expired(let reply),
+        case .delivered(let reply), .deferred(let reply), .failed(let reply), .withheld(let reply), .expired(let reply),
             .stillWaiting(let reply):
             reply
         case .notSent(let reply, _): reply
@@ -74,7 +76,7 @@ extension Verdict {
     var status: Journal.RecipientResult.Status {
         switch self {
         case .delivered: .delivered
-        case .deferred: .deferred
+        case .deferred, .withheld: .deferred
         case .failed, .givenUp: .failed
         case .expired: .expired
         case .unanswered: .unanswered

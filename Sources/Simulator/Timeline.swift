@@ -140,6 +140,10 @@ extension Note {
             "done \(message.short), \(sent) sent, \(bounced) bounced, age \(age)"
         case .upstreamDown(let name, let reason, let next): "\(name) is down (\(reason)), next probe in \(next)"
         case .upstreamUp(let name): "\(name) is up"
+        case .upstreamBlocked(let name, let provider, _): "\(provider) blocks \(name)"
+        case .upstreamReturning(let name, let provider, let percent): "\(name) returns to \(provider): \(percent) %"
+        case .upstreamUnblocked(let name, let provider): "\(provider) takes from \(name) again"
+        case .bounceStorm(let name, let results): "\(name) refuses nearly everything: \(results)"
         case .takeover(let journal, let epoch, let from, let messages, let uncertain, _):
             "takeover of \(journal.short) from \(from), epoch \(epoch), \(messages) messages, \(uncertain) uncertain"
         case .reclaimed(let journal, let after): "the first delivery of \(journal.short) after \(after)"

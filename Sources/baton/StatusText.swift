@@ -96,9 +96,13 @@ struct StatusText {
             let summary = folded(problem.summary, TextTable.width - problem.name.count - 3)
             lines.append(" \(head)  \(summary.first ?? "")")
             lines += summary.dropFirst().map { "   \($0)" }
-            for (label, text) in [("effect", problem.effect), ("baton ", problem.baton), ("you   ", problem.you)] {
+            let parts = [
+                ("it says", problem.says ?? ""), ("effect ", problem.effect), ("baton  ", problem.baton),
+                ("you    ", problem.you),
+            ]
+            for (label, text) in parts where !text.isEmpty {
                 for (index, part) in folded(text, TextTable.width - 12).enumerated() {
-                    lines.append("   \(index == 0 ? label : "      ")   \(part)")
+                    lines.append("   \(index == 0 ? label : "       ")  \(printable(part))")
                 }
             }
         }

@@ -77,6 +77,7 @@ struct LogFormatter: Sendable {
         line.add("status", result.status.rawValue)
         if result.code != 0 { line.add("code", result.code) }
         if !result.enhanced.isEmpty { line.add("enhanced", result.enhanced) }
+        if !result.replyClass.isEmpty { line.add("class", result.replyClass) }
         line.add("reply", result.reply)
         if result.status == .sent, let remote = remoteID(result.reply) { line.add("remote_id", remote) }
         line.add("attempt", result.attempt)

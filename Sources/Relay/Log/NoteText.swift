@@ -6,10 +6,13 @@ internal import Primitives
 extension Note {
     var level: LogWriter.Level {
         switch self {
-        case .accepted, .result, .done, .upstreamUp, .takeover, .reclaimed, .handedOver, .peerUp, .opened, .diskOK:
+        case .accepted, .result, .done, .upstreamUp, .upstreamReturning, .upstreamUnblocked, .takeover, .reclaimed,
+            .handedOver, .peerUp, .opened, .diskOK:
             .info
         case .lateOutcome, .retired: .debug
-        case .upstreamDown, .ownershipLost, .peerDown, .clockStepped, .bounceDropped, .diskLow: .warning
+        case .upstreamDown, .upstreamBlocked, .bounceStorm, .ownershipLost, .peerDown, .clockStepped, .bounceDropped,
+            .diskLow:
+            .warning
         case .damage: .error
         }
     }
@@ -20,6 +23,17 @@ extension Note {
         case .upstreamDown(let name, let reason, let next):
             ("upstream-down", [.init("upstream", name), .init("reason", reason), .init("next", next.short)])
         case .upstreamUp(let name): ("upstream-up", [.init("upstream", name)])
+        case .upstreamBlocked(let name, let provider, let reply):
+            ("upstream-blocked", [.init("upstream", name), .init("provider", provider), .init("reply", reply)])
+        case .upstreamReturning(let name, let provider, let percent):
+            (
+                "upstream-returning",
+                [.init("upstream", name), .init("provider", provider), .init("percent", "\(percent)")]
+            )
+        case .upstreamUnblocked(let name, let provider):
+            ("upstream-unblocked", [.init("upstream", name), .init("provider", provider)])
+        case .bounceStorm(let name, let results):
+            ("bounce-storm", [.init("upstream", name), .init("refused", results)])
         case .takeover(let journal, let epoch, let from, let messages, let uncertain, let took):
             (
                 "takeover",

@@ -1,0 +1,129 @@
+internal import Cluster
+internal import Primitives
+internal import Routing
+
+/// What the router learns is everyone's: each node tells what it has seen by gossip, and routes by the sum. What has to
+/// outlive the processes stands in cluster records.
+extension Node {
+    enum SharedKey {
+        static let reputation = "reputation/"
+        static let health = "health/"
+        static let limits = "limits/"
+        /// Cluster records of the router; each has one writer.
+        static let recorded = ["count/", "spent/", "warmup/"]
+    }
+
+    /// Records are written about so often.
+    private static let recordInterval = Duration.seconds(1)
+
+    /// With each pulse: hear, tell, and write down.
+    mutating func shareRouting(_ now: Now, _ effects: inout [NodeEffect]) {
+        guard now.instant >= nextSharing else { return }
+        nextSharing = now.instant + (isAlone ? Node.recordInterval : cluster.settings.pulseInterval)
+        let alive = cluster.live(at: now.instant).sorted()
+        let names = alive.map(\.description)
+        router.limits.nodes(alive: names, known: cluster.otherNodes.count + 1, at: now.instant)
+        for lane in lanes.indices { router.health[lane].nodes(alive: names) }
+        for peer in cluster.otherNodes { hear(peer, now) }
+        tellDemand()
+        tell(now)
+        if now.instant >= nextRoutingRecords {
+            nextRoutingRecords = now.instant + Node.recordInterval
+            writeRoutingRecords(now, &effects)
+        }
+        noteReputation(now, &effects)
+    }
+
+    private var isAlone: Bool { cluster.otherNodes.isEmpty }
+
+    /// Nil where nothing is shared and no limit needs the time.
+    var sharingDeadline: Instant? { isAlone && !router.needsTime ? nil : nextSharing }
+
+    private mutating func hear(_ peer: ReplicaID, _ now: Now) {
+        let (records, seen) = cluster.gossip.news(of: peer, since: heard[peer])
+        heard[peer] = seen
+        let name = peer.description
+        for record in records {
+            if record.key.hasPrefix(SharedKey.reputation) {
+                router.reputation.absorb(
+                    from: name, key: record.key, value: record.value, names: &router.providers, at: now.instant)
+            } else if record.key.hasPrefix(SharedKey.limits) {
+                router.limits.absorb(from: name, key: record.key, value: record.value, at: now)
+            } else if record.key.hasPrefix(SharedKey.health) {
+                let upstream = record.key.dropFirst(SharedKey.health.count)
+                guard let lane = lanes.firstIndex(where: { $0.upstream.name == upstream }) else { continue }
+                router.health[lane].absorb(from: name, value: record.value, at: now.instant)
+            }
+        }
+    }
+
+    private mutating func tell(_ now: Now) {
+        for (key, value) in router.reputation.publish(names: router.providers, at: now.instant) {
+            cluster.describe(key, value)
+        }
+        for (key, value) in router.limits.publish(at: now) { cluster.describe(key, value) }
+        for lane in lanes.indices {
+            guard let value = router.health[lane].publish(at: now.instant) else { continue }
+            cluster.describe(SharedKey.health + lanes[lane].upstream.name, value)
+        }
+    }
+
+    /// Lines of shares follow what waits.
+    private mutating func tellDemand() {
+        for lane in lanes.indices where lanes[lane].countsDemand {
+            for (provider, count) in lanes[lane].demand {
+                router.limits.demand(upstream: lane, provider: provider, due: count)
+            }
+        }
+    }
+
+    private mutating func noteReputation(_ now: Now, _ effects: inout [NodeEffect]) {
+        for event in router.reputation.events() {
+            let upstream = lanes[event.upstream].upstream.name
+            let provider = router.providers.name(event.provider)
+            switch event.change {
+            case .blocked(let reply):
+                effects.append(.note(.upstreamBlocked(upstream, provider: provider, reply: reply)))
+                moveBlocked(event.upstream, event.provider, now, &effects)
+            case .returning(let percent):
+                effects.append(.note(.upstreamReturning(upstream, provider: provider, percent: percent)))
+            case .unblocked: effects.append(.note(.upstreamUnblocked(upstream, provider: provider)))
+            }
+        }
+    }
+
+    /// What is in line for an upstream that its provider blocks goes another way, if there is one.
+    private mutating func moveBlocked(_ lane: Int, _ provider: ProviderID, _ now: Now, _ effects: inout [NodeEffect]) {
+        for key in lanes[lane].drain(where: { [jobs] in jobs[$0].provider == provider }) {
+            giveBackToken(key, lane, now)
+            jobs[key].place = .unplaced
+            place(key, now, &effects)
+        }
+    }
+
+    // MARK: Cluster records
+
+    private mutating func writeRoutingRecords(_ now: Now, _ effects: inout [NodeEffect]) {
+        let wanted = router.limits.recordsToWrite(at: now) + router.cost.recordsToWrite(at: now)
+        guard !wanted.isEmpty else { return }
+        for (key, value, expiry) in wanted {
+            do throws(RecordsError) {
+                _ = try records.set(key, to: value, expiry: expiry, at: now.wall)
+                recordsRefusal = nil
+            } catch {
+                // It counts on in memory, and is a problem in `status`: a restart would forget it.
+                recordsRefusal = error.description
+            }
+        }
+        recordsChanged(now, &effects)
+    }
+
+    /// Others' counts, and this node's own of before its restart.
+    mutating func applyRoutingRecords(_ keys: some Sequence<String>, _ now: Now) {
+        for key in keys where SharedKey.recorded.contains(where: { key.hasPrefix($0) }) {
+            let value = records.value(key, at: now.wall)
+            router.limits.recordChanged(key: key, value: value, at: now)
+            router.cost.recordChanged(key: key, value: value, at: now)
+        }
+    }
+}

@@ -118,6 +118,18 @@ struct FairQueue<Element: Sendable>: Sendable {
     @discardableResult
     mutating func remove(_ handle: Handle) -> Element? { contains(handle) ? take(handle.slot) : nil }
 
+    /// Takes out those that this is true of, in no order.
+    mutating func removeAll(where isMeant: (Element) -> Bool) -> [Element] {
+        var removed: [Element] = []
+        for slot in entries.indices {
+            guard let element = entries[slot].element, isMeant(element), let taken = take(Int32(slot)) else { continue }
+            removed.append(taken)
+            // The last one gives the memory back.
+            if entries.isEmpty { break }
+        }
+        return removed
+    }
+
     /// Empties it, and returns what it held in order of the turns.
     mutating func drain() -> [Element] {
         var all: [Element] = []

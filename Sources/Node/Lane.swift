@@ -1,4 +1,4 @@
-internal import Primitives
+internal import Primitives    init(_ upstream: Upstream) { self.upstream = upstream }
 internal import Routing
 internal import SMTP
 
@@ -12,6 +12,14 @@ struct Lane: Sendable {
         case first(FairQueue<JobKey>.Handle)
         case retry(FairQueue<JobKey>.Handle)
         case fresh
+        case paced(ProviderID, FairQueue<JobKey>.Handle)
+    }
+
+    /// What waits for a limit, of one mailbox provider.
+    struct Paced: Sendable {
+        var queue = FairQueue<JobKey>()
+        /// When the limit is asked again.
+        var until: Instant
     }
 
     /// Of all slots, what retries may take while first tries wait.
@@ -22,6 +30,9 @@ struct Lane: Sendable {
     private var retries = FairQueue<JobKey>()
     /// Begun on a used connection that turned out dead: these take a fresh one.
     private var fresh = Ring<JobKey>()
+    private(set) var paced: [ProviderID: Paced] = [:]
+    /// What is in line here, by provider: limits are lent by it.
+    private(set) var demand: [ProviderID: Int] = [:]
     /// Connections that may take a transaction, the latest used last.
     var idle: [ConnectionID] = []
     /// Connections whose final dot is out: the next transaction may be pipelined behind it.
@@ -34,7 +45,10 @@ struct Lane: Sendable {
 
     init(_ upstream: Upstream) { self.upstream = upstream }
 
+    /// What a connection may take now.
     var readyCount: Int { first.count + retries.count + fresh.count }
+    /// And what waits for a limit.
+    var lineCount: Int { paced.values.reduce(readyCount) { $0 + $1.queue.count } }
     var freshCount: Int { fresh.count }
     /// What a connection may take that was used before.
     var reusableCount: Int { first.count + retries.count }
@@ -65,8 +79,56 @@ struct Lane: Sendable {
         return first.popFirst()
     }
 
-    /// Everything that was ready, in order of the choices that would have been made.
-    mutating func drain() -> [JobKey] { fresh.drain() + retries.drain() + first.drain() }
+    /// Everything that was in line, in order of the choices that would have been made.
+    mutating func drain() -> [JobKey] {
+        let waiting = paced.keys.sorted().flatMap { paced[$0]?.queue.drain() ?? [] }
+        paced = [:]
+        return fresh.drain() + retries.drain() + first.drain() + waiting
+    }
+
+    // MARK: Limits
+
+    mutating func count(_ change: Int, of provider: ProviderID) {
+        demand[provider, default: 0] += change
+    }
+
+    /// Those of one provider, wherever they are in line.
+    mutating func remove(of provider: ProviderID, where isOfProvider: (JobKey) -> Bool) -> [JobKey] {
+        let waiting = paced.removeValue(forKey: provider)?.queue.drain() ?? []
+        let begun = fresh.drain()
+        for job in begun where !isOfProvider(job) { fresh.append(job) }
+        return begun.filter(isOfProvider) + first.removeAll(where: isOfProvider)
+            + retries.removeAll(where: isOfProvider) + waiting
+    }
+
+    /// Its provider's limit is used up until then; what is paced behind it waits as well.
+    mutating func pace(_ job: JobKey, of provider: ProviderID, for key: FairKey, until: Instant) -> Standing {
+        var line = paced[provider] ?? Paced(until: until)
+        let handle = line.queue.append(job, for: key)
+        paced[provider] = line
+        return .paced(provider, handle)
+    }
+
+    /// The limit is not free yet after all: it goes on to be the next one.
+    mutating func paceFirst(_ job: JobKey, of provider: ProviderID, until: Instant) -> Standing {
+        var line = paced[provider] ?? Paced(until: until)
+        let handle = line.queue.prepend(job)
+        line.until = until
+        paced[provider] = line
+        return .paced(provider, handle)
+    }
+
+    /// The next one of a provider whose limit may be asked again; nil when there is none, or the time has not come.
+    mutating func popPaced(of provider: ProviderID, at now: Instant) -> JobKey? {
+        guard let until = paced[provider]?.until, until <= now, let job = paced[provider]?.queue.popFirst() else {
+            return nil
+        }
+        if paced[provider]?.queue.isEmpty == true { paced[provider] = nil }
+        return job
+    }
+
+    /// When a limit is to be asked again first.
+    var nextPaced: Instant? { paced.values.map(\.until).min() }
 
     mutating func remove(_ job: JobKey, at standing: Standing) {
         switch standing {
@@ -75,6 +137,9 @@ struct Lane: Sendable {
         case .retry(let handle): retries.remove(handle)
         // There are never more of these than connections.
         case .fresh: fresh.removeAll { $0 == job }
+        case .paced(let provider, let handle):
+            paced[provider]?.queue.remove(handle)
+            if paced[provider]?.queue.isEmpty == true { paced[provider] = nil }
         }
     }
 }

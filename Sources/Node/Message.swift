@@ -195,6 +195,8 @@ struct Job: Sendable {
     var refusal: Reply?
     /// Every upstream that refused it did so for good.
     var isRefusedForGood = true
+    /// The limits of the upstream where it is in line have granted it.
+    var hasToken = false
     /// The upstream that this try begins with, if it can be used.
     var preferred: Int8 = -1
     /// What the last upstream lacked that can't carry it.

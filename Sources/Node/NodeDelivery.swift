@@ -11,11 +11,15 @@ extension Node {
     /// Gives what is ready to what is free: idle connections first, then new ones, then behind a final dot.
     mutating func pump(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
         guard state == .serving, router.health[lane].isUsable else { return }
+        releasePaced(lane, now)
+        let lent = router.limits.connections(upstream: lane, at: now.instant)
+        // One too many is given back to those whose turn it is.
+        while lanes[lane].open > lent, let unused = lanes[lane].idle.first { close(unused, now, &effects) }
         while lanes[lane].reusableCount > 0 || hasUnusedIdle(lane), let connection = lanes[lane].idle.popLast() {
             hand(to: connection, now, &effects)
         }
-        let allowed = router.health[lane].allowedConnections
-        if router.health[lane].mayOpen(at: now.instant) || lanes[lane].open == 0 {
+        let allowed = min(router.health[lane].allowedConnections, lent)
+        if lent > 0, router.health[lane].mayOpen(at: now.instant) || lanes[lane].open == 0 {
             // A used connection makes way for a job that needs a fresh one.
             while lanes[lane].open >= allowed, lanes[lane].freshCount > lanes[lane].connecting,
                 let used = lanes[lane].idle.first
@@ -41,6 +45,7 @@ extension Node {
     private mutating func open(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
         let key = connections.insert(LaneConnection(lane: lane, idleSince: now.instant))
         lanes[lane].open += 1
+        router.limits.connectionsChanged(upstream: lane, open: lanes[lane].open, at: now.instant)
         lanes[lane].connecting += 1
         effects.append(.connect(ConnectionID(key), upstream: lanes[lane].upstream.name))
     }
@@ -55,10 +60,13 @@ extension Node {
             if let lack = connections[id.key].lack(for: messages[jobs[key].message]) {
                 jobs[key].lacking |= 1 << Router.Mask(lane)
                 jobs[key].lack = lack
-                jobs[key].place = .unplaced
+                leaveLine(key, lane)
                 place(key, now, &effects)
                 continue
             }
+            guard isGranted(key, lane, now) else { continue }
+            lanes[lane].count(-1, of: jobs[key].provider)
+            jobs[key].hasToken = false
             return transact(key, on: id, now, &effects)
         }
         if connections[id.key].present == nil {
@@ -110,6 +118,8 @@ extension Node {
         var rest = jobs[key]
         rest.recipients = Array(rest.recipients[limit...])
         rest.place = .ready(upstream: lane)
+        rest.hasToken = false
+        lanes[lane].count(1, of: rest.provider)
         jobs[key].recipients = Array(jobs[key].recipients[..<limit])
         messages[rest.message].jobs += 1
         let restKey = jobs.insert(rest)
@@ -194,7 +204,7 @@ extension Node {
         // They would stand in the way of the probe.
         for key in lanes[lane].idle { close(key, now, &effects) }
         for key in lanes[lane].drain() {
-            jobs[key].place = .unplaced
+            leaveLine(key, lane)
             place(key, now, &effects)
         }
         reviewWaiting(after: lane, now, &effects)
@@ -232,6 +242,7 @@ extension Node {
         guard let connection = connection(id) else { return }
         let lane = connection.lane
         lanes[lane].open -= 1
+        router.limits.connectionsChanged(upstream: lane, open: lanes[lane].open, at: present.instant)
         if !connection.isReady { lanes[lane].connecting -= 1 }
         lanes[lane].idle.removeAll { $0 == id }
         lanes[lane].pipelinable.removeAll { $0 == id }
@@ -293,6 +304,7 @@ extension Node {
             if before.next == nil {
                 if before.used >= lanes[lane].upstream.maximumMessagesPerConnection || state != .serving
                     || router.health[lane].isDisabled
+                    || lanes[lane].open > router.limits.connections(upstream: lane, at: now.instant)
                 {
                     close(id, now, &effects)
                 } else {

@@ -70,7 +70,7 @@ extension Node {
 
     /// Lines of shares follow what waits.
     private mutating func tellDemand() {
-        for lane in lanes.indices where lanes[lane].countsDemand {
+        for lane in lanes.indices {
             for (provider, count) in lanes[lane].demand {
                 router.limits.demand(upstream: lane, provider: provider, due: count)
             }
@@ -94,9 +94,8 @@ extension Node {
 
     /// What is in line for an upstream that its provider blocks goes another way, if there is one.
     private mutating func moveBlocked(_ lane: Int, _ provider: ProviderID, _ now: Now, _ effects: inout [NodeEffect]) {
-        for key in lanes[lane].drain(where: { [jobs] in jobs[$0].provider == provider }) {
-            giveBackToken(key, lane, now)
-            jobs[key].place = .unplaced
+        for key in lanes[lane].remove(of: provider, where: { [jobs] in jobs[$0].provider == provider }) {
+            leaveLine(key, lane)
             place(key, now, &effects)
         }
     }

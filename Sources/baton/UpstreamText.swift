@@ -3,7 +3,7 @@ internal import Admin
 enum UpstreamText {
     static func table(_ upstreams: [UpstreamAnswer]) -> [String] {
         let isPriced = upstreams.contains { $0.spentToday != nil }
-        var columns: [(String, TextTable.Alignment)] = [
+        var columns: [(String, TextTable.Side)] = [
             ("UPSTREAM", .left), ("STATE", .left), ("SHARE", .right), ("WANTED", .right), ("OUT/s", .right),
             ("LIMIT", .right), ("CONNS", .right), ("4xx", .right), ("5xx", .right), ("p50", .right), ("TRUST", .right),
             ("LOWEST AT", .left),

@@ -82,6 +82,12 @@ package struct Node: ~Copyable, Sendable {
     var recordAskers: [RecordAsker] = []
     var nextRecordsExchange: Instant
     var isDrainedByRecord = false
+    /// What of each peer's gossip the router has heard.
+    var heard: [ReplicaID: GossipDigest] = [:]
+    var nextSharing: Instant
+    var nextRoutingRecords: Instant
+    /// Why the router's records were not written last.
+    var recordsRefusal: String?
 
     // The state of the whole.
     var state = NodeStatus.State.starting
@@ -118,6 +124,8 @@ package struct Node: ~Copyable, Sendable {
         present = now
         openedAt = now.instant
         nextRecordsExchange = now.instant
+        nextSharing = now.instant
+        nextRoutingRecords = now.instant
         records = ClusterRecords(me: configuration.replica)
         cluster = ClusterNode(settings: ClusterSettings(configuration), at: now.instant)
         router = Router(
@@ -192,11 +200,15 @@ package struct Node: ~Copyable, Sendable {
         for index in lanes.indices {
             consider(nextProbe(index))
             if lanes[index].readyCount > 0 { consider(router.health[index].holdOpeningUntil) }
+            // One that is overdue waits for a connection, not for the time.
+            if let at = lanes[index].nextPaced, at > present.instant { consider(at) }
             // The longest idle is first: connections are taken from the end.
             if let longest = lanes[index].idle.first, connections.contains(longest.key) {
                 consider(connections[longest.key].idleSince + lanes[index].upstream.idleTimeout)
             }
         }
+        consider(sharingDeadline)
+        consider(router.limits.nextDeadline(at: present.instant))
         return next
     }
 
@@ -204,6 +216,7 @@ package struct Node: ~Copyable, Sendable {
         run(.tick, now, &effects)
         watchPeers(now, &effects)
         exchangeRecords(now, &effects)
+        shareRouting(now, &effects)
         expireAccepts(now, &effects)
         guard state == .serving else { return }
         moveOn(now, &effects)

@@ -109,6 +109,7 @@ extension Node {
     /// Asked again whenever something changed; what is so already is left alone.
     mutating func applyRecords(_ now: Now, _ effects: inout [NodeEffect]) {
         guard recovery.isOver else { return }
+        applyRoutingRecords(now)
         for lane in lanes.indices {
             let isOff = records.value(RecordKey.off(lanes[lane].upstream.name), at: now.wall) != nil
             if router.health[lane].isDisabled != isOff { enableUpstream(lane, !isOff, now, &effects) }

@@ -118,11 +118,12 @@ extension Node {
     }
 
     /// Others' counts, and this node's own of before its restart.
-    mutating func applyRoutingRecords(_ keys: some Sequence<String>, _ now: Now) {
-        for key in keys where SharedKey.recorded.contains(where: { key.hasPrefix($0) }) {
-            let value = records.value(key, at: now.wall)
-            router.limits.recordChanged(key: key, value: value, at: now)
-            router.cost.recordChanged(key: key, value: value, at: now)
+    mutating func applyRoutingRecords(_ now: Now) {
+        for prefix in SharedKey.recorded {
+            for record in records.records(prefix: prefix, at: now.wall) {
+                router.limits.recordChanged(key: record.key, value: record.value, at: now)
+                router.cost.recordChanged(key: record.key, value: record.value, at: now)
+            }
         }
     }
 }

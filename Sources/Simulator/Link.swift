@@ -64,6 +64,7 @@ extension Simulation {
                     helo: "relay.example.com", tls: .opportunistic, pipelining: settings.pipelining)))
         links[link.key] = link
         upstreams[index].connections.insert(link.key)
+        onConnect?(name, scheduler.now)
         let count = upstreams[index].connections.count { $0.machine == machine.index }
         if count > settings.maximumConnections {
             fail("\(count) connections to \(name), which takes \(settings.maximumConnections)")

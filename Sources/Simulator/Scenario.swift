@@ -1,6 +1,6 @@
 package import Node
 package import Primitives
-import SMTP
+package import SMTP
 
 /// What a directed run is made of: a test says what happens and when, and everything is checked as in a run by chance.
 extension Simulation {
@@ -48,6 +48,13 @@ extension Simulation {
     package func set(_ upstream: String, _ faults: [Fault: Double]) {
         guard let index = upstreams.firstIndex(where: { $0.name == upstream }) else { return }
         setMood(index, SimulatedUpstream.Mood(faults: faults))
+    }
+
+    /// What this upstream says of each recipient at a domain from now on; nil: what it says to others.
+    package func block(_ upstream: String, at domain: String, with reply: Reply?) {
+        guard let index = upstreams.firstIndex(where: { $0.name == upstream }) else { return }
+        upstreams[index].blocks[domain] = reply
+        say("\(upstream) \(reply == nil ? "takes mail for" : "refuses") \(domain)")
     }
 
     package func stepWall(by step: Duration, at node: Int = 0) { jumpWall(of: machines[node], by: step) }

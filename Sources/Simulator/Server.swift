@@ -154,6 +154,9 @@ extension Simulation {
             markRefused(address, link)
             return reply(answer(550, 5, 1, 1, "no such user"), link)
         }
+        if let domain = text(address).split(separator: "@").last, let block = upstreams[upstream].blocks[String(domain)] {
+            return reply(block, link)
+        }
         if strikes(.recipientTransient, upstream) { return reply(answer(450, 4, 2, 1, "busy"), link) }
         if strikes(.tooManyRecipients, upstream) {
             return reply(

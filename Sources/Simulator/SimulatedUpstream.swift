@@ -31,6 +31,8 @@ struct SimulatedUpstream {
     private(set) var smallestLimit = UInt64.max
     /// Connections as the nodes have them.
     var connections: Set<LinkID> = []
+    /// Of these domains it says so, for whatever recipient: its provider has something against it.
+    var blocks: [String: Reply] = [:]
     /// By a person, and a node alone knows it.
     var isSwitchedOff = false
 

@@ -54,6 +54,8 @@ package final class Simulation {
     var recordKeys: Set<String> = []
     /// For scenarios: sees every delivery.
     package var onDelivery: ((MessageID, [UInt8], String) -> Void)?
+    /// For scenarios: sees every connection begin, by the upstream's name.
+    package var onConnect: ((String, Instant) -> Void)?
     /// For scenarios: sees every transaction begin.
     package var onTransaction: ((Begun) -> Void)?
 

@@ -2,6 +2,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>

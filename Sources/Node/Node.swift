@@ -120,7 +120,9 @@ package struct Node: ~Copyable, Sendable {
         cluster = ClusterNode(settings: ClusterSettings(configuration), at: now.instant)
         router = Router(
             upstreams: configuration.upstreams, routes: configuration.routes,
-            bounceUpstreams: configuration.bounces.upstreams)
+            bounceUpstreams: configuration.bounces.upstreams, settings: configuration.routing,
+            classifier: configuration.classifier, me: configuration.replica.description,
+            start: configuration.incarnation)
         lanes = configuration.upstreams.map { Lane($0) }
         waitingFor = configuration.upstreams.map { _ in 0 }
         laneRecent = configuration.upstreams.map { _ in RecentCounts() }
@@ -236,10 +238,12 @@ package struct Node: ~Copyable, Sendable {
         configuration = new
         configuration.upstreams = upstreams
         configuration.routes = routes
+        configuration.routing = before.routing
         configuration.replica = before.replica
         configuration.incarnation = before.incarnation
         configuration.lease = before.lease
         configuration.isFastFailover = before.isFastFailover
+        if configuration.replyRules != before.replyRules { router.classifier = configuration.classifier }
         patience = Patience(configuration, expiryAllowedFrom: patience.expiryAllowedFrom)
     }
 

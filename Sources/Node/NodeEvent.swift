@@ -94,6 +94,8 @@ package struct Submission: Sendable {
     package var size: UInt64
     package var hasEightBit: Bool
     package var messageIDField: [UInt8]
+    /// Those that routes look at (`Route.headerFields`), `name:value` with the name in lower case.
+    package var headerFields: [[UInt8]] = []
     package var clientAddress: String
     package var helo: [UInt8]
     package var user: String

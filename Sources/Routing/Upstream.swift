@@ -52,17 +52,3 @@ package struct Upstream: Hashable, Sendable {
         self.addresses = addresses
     }
 }
-
-/// Which upstreams a recipient's mail may take. The first route that matches counts.
-package struct Route: Hashable, Sendable {
-    /// Lower-case domains, `*.example.com` for all below one; empty matches any.
-    package var recipientDomains: [String] = []
-    package var senderDomains: [String] = []
-    /// Whole addresses in lower case; `<>` is the null reverse-path; empty matches any.
-    package var senders: [String] = []
-    /// Names of upstreams; the fallback ones are used while none of the others is usable.
-    package var upstreams: [String]
-    package var fallback: [String] = []
-
-    package init(upstreams: [String]) { self.upstreams = upstreams }
-}

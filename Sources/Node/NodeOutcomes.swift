@@ -117,7 +117,7 @@ extension Node {
             let run = ContentPiece(
                 offset: offset + UInt64(bytes.count - content.count), count: UInt32(content.count))
             noticeKey = insert(
-                Message(notice, in: journal, frameOffset: offset, frame: nil, runs: [run], due: now.instant))
+                Message(notice, in: journal, frameOffset: offset, frame: nil, runs: [run], due: now.instant), notice)
         }
         _ = appendEncoded(
             bytes, to: journal, then: .outcome(key, record, settlement.delays, notice: noticeKey, asker), now, &effects)

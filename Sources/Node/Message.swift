@@ -45,6 +45,8 @@ struct Message: Sendable {
     let journal: JournalID
     let accepted: WallTime
     let reversePath: Address?
+    /// Whose turns its tries take (`FairKey`): its authenticated user's, else its sender's domain's, else its client's.
+    let user: UInt64
     var recipients: [Recipient]
     let size: UInt64
     let isEightBit: Bool
@@ -84,6 +86,7 @@ struct Message: Sendable {
         self.journal = journal
         accepted = accept.time
         reversePath = accept.reversePath.map { Address(parsed: $0) }
+        user = accept.userKey
         recipients = accept.recipients.map { Recipient(Address(parsed: $0), until: due) }
         size = accept.size
         isEightBit = accept.isEightBit
@@ -131,6 +134,19 @@ struct Message: Sendable {
     }
 }
 
+extension AcceptRecord {
+    fileprivate var userKey: UInt64 {
+        if !user.isEmpty { return nameKey(user.utf8, kind: 1) }
+        if let reversePath { return nameKey(Address(parsed: reversePath).domain, kind: 2) }
+        return nameKey(clientAddress.utf8, kind: 3)
+    }
+}
+
+extension Address {
+    /// The domain in a `FairKey`, and as the name of a destination.
+    var destinationKey: UInt64 { nameKey(domain) }
+}
+
 struct PendingCommand: Sendable {
     let ticket: Ticket
     let command: Command
@@ -161,7 +177,11 @@ struct Job: Sendable {
     /// When the try began.
     let begun: WallTime
     var queued: Instant
+    /// Whose turns it takes, and where it goes: the domain of its first recipient.
+    let fairKey: FairKey
     var place = Place.unplaced
+    /// Where it stands in its lane, while it is ready.
+    var standing = Lane.Standing.none
     /// The waiting room has an entry of it, if perhaps of an earlier wait.
     var isInWaitingRoom = false
     /// A transaction of it was handed out: what is left of it goes before what has not begun.

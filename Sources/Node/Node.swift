@@ -156,6 +156,7 @@ package struct Node: ~Copyable, Sendable {
         case .dotSent(let connection): dotSent(connection, now, &effects)
         case .transactionEnded(let connection, let result): transactionEnded(connection, result, now, &effects)
         case .connectionClosed(let connection): connectionClosed(connection, now, &effects)
+        case .feedback(let event): feedbackCame(event, now, &effects)
         case .command(let ticket, let command): self.command(ticket, command, now, &effects)
         case .record(let ticket, let key, let value, let expiry):
             record(ticket, key, value, expiry: expiry, now, &effects)

@@ -40,10 +40,11 @@ extension Node {
             }
         }
         for group in groups {
+            let destination = messages[key].recipients[Int(group.recipients[0])].address.destinationKey
             let job = jobs.insert(
                 Job(
                     message: key, recipients: group.recipients, route: group.route, isRetry: isRetry, begun: now.wall,
-                    queued: now.instant))
+                    queued: now.instant, fairKey: FairKey(user: messages[key].user, destination: destination)))
             messages[key].jobs += 1
             claim(job)
             place(job, now, &effects)
@@ -77,11 +78,11 @@ extension Node {
         case .upstream(let lane):
             jobs[key].place = .ready(upstream: lane)
             if job.needsFreshConnection {
-                lanes[lane].enqueueFresh(key)
+                jobs[key].standing = lanes[lane].enqueueFresh(key)
             } else if job.hasBegun {
-                lanes[lane].enqueueFirst(key, isRetry: job.isRetry)
+                jobs[key].standing = lanes[lane].enqueueFirst(key, isRetry: job.isRetry)
             } else {
-                lanes[lane].enqueue(key, isRetry: job.isRetry)
+                jobs[key].standing = lanes[lane].enqueue(key, for: job.fairKey, isRetry: job.isRetry)
             }
             pump(lane, now, &effects)
         case .noneUsable where job.tried == 0:
@@ -136,7 +137,7 @@ extension Node {
     /// Removes one job from wherever it waits; false when a connection has it.
     mutating func withdraw(_ key: JobKey) -> Bool {
         switch jobs[key].place {
-        case .ready(let lane): lanes[lane].remove(key)
+        case .ready(let lane): lanes[lane].remove(key, at: jobs[key].standing)
         case .waitingForUpstream:
             // Its entry in the waiting room is passed over later.
             for lane in lanes(of: key) { waitingFor[lane] -= 1 }

@@ -42,6 +42,10 @@ package struct Upstream: Hashable, Sendable {
     package var warmup: WarmUp?
     /// Limits of the pair of this upstream and one mailbox provider, by its name; `*` for each that is not named.
     package var perProvider: [String: ProviderLimits] = [:]
+    /// Its events; nil when it sends none.
+    package var feedback: UpstreamFeedback?
+    /// What stands for the sender in MAIL, with `{id}` in its local part; nil leaves the message's own.
+    package var envelopeSender: String?
 
     package init(name: String, addresses: [String]) {
         self.name = name

@@ -1,4 +1,4 @@
-internal import Primitives    init(_ upstream: Upstream) { self.upstream = upstream }
+internal import Primitives
 internal import Routing
 internal import SMTP
 
@@ -94,7 +94,8 @@ struct Lane: Sendable {
 
     /// Those of one provider, wherever they are in line.
     mutating func remove(of provider: ProviderID, where isOfProvider: (JobKey) -> Bool) -> [JobKey] {
-        let waiting = paced.removeValue(forKey: provider)?.queue.drain() ?? []
+        let waiting = paced[provider]?.queue.drain() ?? []
+        paced[provider] = nil
         let begun = fresh.drain()
         for job in begun where !isOfProvider(job) { fresh.append(job) }
         return begun.filter(isOfProvider) + first.removeAll(where: isOfProvider)

@@ -191,7 +191,7 @@ extension Node {
         } else {
             for key in lanes[lane].idle { close(key, now, &effects) }
             for key in lanes[lane].drain() {
-                jobs[key].place = .unplaced
+                leaveLine(key, lane)
                 place(key, now, &effects)
             }
         }

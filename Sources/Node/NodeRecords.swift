@@ -101,7 +101,7 @@ extension Node {
 
     // MARK: What they mean
 
-    private mutating func recordsChanged(_ now: Now, _ effects: inout [NodeEffect]) {
+    mutating func recordsChanged(_ now: Now, _ effects: inout [NodeEffect]) {
         storeRecords(&effects)
         applyRecords(now, &effects)
     }

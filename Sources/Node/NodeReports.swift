@@ -27,7 +27,7 @@ extension Node {
             case .expired: failures.append(told(.expired))
             case .givenUp(let reason): failures.append(told(.givenUp(reason)))
             case .deferred, .stillWaiting: if settlement.isLate { delays.append(told(.delayed)) }
-            case .delivered, .unanswered, .notSent: break
+            case .delivered, .withheld, .unanswered, .notSent: break
             }
         }
         let kind: DeliveryReport.Kind

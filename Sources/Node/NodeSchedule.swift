@@ -49,6 +49,8 @@ extension Node {
                     isRetry: isRetry, begun: now.wall, queued: now.instant,
                     fairKey: FairKey(user: messages[key].user, destination: destination)))
             messages[key].jobs += 1
+            jobs[job].preferred = messages[key].recipients[Int(group.recipients[0])].returnsTo
+            for recipient in group.recipients { messages[key].recipients[Int(recipient)].returnsTo = -1 }
             claim(job)
             place(job, now, &effects)
         }
@@ -78,6 +80,7 @@ extension Node {
         switch choose(for: key, isNullSender: isNullSender, now) {
         case .upstream(let lane), .probe(let lane):
             jobs[key].place = .ready(upstream: lane)
+            lanes[lane].count(1, of: job.provider)
             if job.needsFreshConnection {
                 jobs[key].standing = lanes[lane].enqueueFresh(key)
             } else if job.hasBegun {
@@ -90,25 +93,54 @@ extension Node {
             wait(key)
         case .exhausted where job.tried == 0 && job.lacking != 0:
             refuseForLack(key, now, &effects)
-        case .noneTrusted:
+        case .noneTrusted(let probe) where job.tried == 0:
             let provider = router.providers.name(job.provider)
-            let reply = job.refusal ?? Reply(451, 4, 7, 1, "\(provider) refuses every upstream of its route")
-            end(key, with: job.recipients.map { ($0, .deferred(reply)) }, now, &effects)
-        case .noneFree:
-            let reply = job.refusal ?? Reply(451, 4, 4, 5, "The limits of every upstream of its route are used up")
-            end(key, with: job.recipients.map { ($0, .deferred(reply)) }, now, &effects)
-        case .noneUsable, .exhausted:
+            postpone(key, until: probe, Reply(451, 4, 7, 1, "\(provider) refuses every upstream of its route"), now, &effects)
+        case .noneFree(let free) where job.tried == 0:
+            postpone(
+                key, until: free, Reply(451, 4, 4, 5, "The limits of every upstream of its route are used up"), now,
+                &effects)
+        case .noneTrusted, .noneFree, .noneUsable, .exhausted:
             // Without a refusal it is the configuration that has no way for it, which may change before its lifetime ends.
             let reply = job.refusal ?? Reply(451, 4, 4, 4, "No upstream of its route takes it")
             end(key, with: job.recipients.map { ($0, .deferred(reply)) }, now, &effects)
         }
     }
 
+    /// There is a way for it, but not now: its try is no try, and begins anew then. What waits like it does not all come at
+    /// once. One whose lifetime is over is given up instead.
+    private mutating func postpone(
+        _ key: JobKey, until time: Instant, _ reply: Reply, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        let message = jobs[key].message
+        let recipients = jobs[key].recipients
+        if patience.isOver(messages[message], begun: jobs[key].begun, now) {
+            return end(key, with: recipients.map { ($0, .expired(reply)) }, now, &effects)
+        }
+        if patience.isWarningDue(messages[message], now) {
+            return end(key, with: recipients.map { ($0, .stillWaiting(reply)) }, now, &effects)
+        }
+        let again = max(time, now.instant) + .seconds(1) + .minutes(1) * random.fraction()
+        for recipient in recipients {
+            messages[message].recipients[Int(recipient)].tries -= 1
+            messages[message].recipients[Int(recipient)].state = .waiting(until: again)
+            messages[message].recipients[Int(recipient)].lastReply = reply.description
+        }
+        endJob(key, now, &effects)
+    }
+
     private mutating func choose(for key: JobKey, isNullSender: Bool, _ now: Now) -> Router.Choice {
         var idle: Router.Mask = 0
         for lane in lanes.indices {
-            router.ready[lane] = lanes[lane].readyCount
+            router.ready[lane] = lanes[lane].lineCount
             if !lanes[lane].idle.isEmpty { idle |= 1 << Router.Mask(lane) }
+        }
+        let preferred = Int(jobs[key].preferred)
+        if preferred >= 0 {
+            // Once: what it is greylisted for is one message from one address.
+            jobs[key].preferred = -1
+            let isOpen = router.mask(route: jobs[key].route, isNullSender: isNullSender) & 1 << Router.Mask(preferred) != 0
+            if isOpen, router.health[preferred].isUsable { return .upstream(preferred) }
         }
         return router.choose(
             route: jobs[key].route, provider: jobs[key].provider, excluding: jobs[key].tried | jobs[key].lacking,
@@ -156,7 +188,9 @@ extension Node {
     /// Removes one job from wherever it waits; false when a connection has it.
     mutating func withdraw(_ key: JobKey) -> Bool {
         switch jobs[key].place {
-        case .ready(let lane): lanes[lane].remove(key, at: jobs[key].standing)
+        case .ready(let lane):
+            lanes[lane].remove(key, at: jobs[key].standing)
+            leaveLine(key, lane)
         case .waitingForUpstream:
             // Its entry in the waiting room is passed over later.
             for lane in lanes(of: key) { waitingFor[lane] -= 1 }

@@ -1,4 +1,4 @@
-package import Primitives
+internal import Primitives
 internal import Routing
 internal import SMTP
 

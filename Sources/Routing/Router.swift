@@ -147,6 +147,13 @@ package struct Router: Sendable {
         return total > 0 ? upstreams[index].weight / total : 0
     }
 
+    /// Something is counted by the clock: limits, prices or a plan to warm up.
+    package var needsTime: Bool {
+        upstreams.contains {
+            !$0.rates.isEmpty || !$0.perProvider.isEmpty || $0.warmup != nil || $0.price != nil
+        }
+    }
+
     /// Pairs of route and provider whose turns are remembered, for the bound on memory.
     package var pairCount: Int { turns.pairCount }
 }

@@ -103,11 +103,12 @@ extension Node {
             single.results = [result]
             single.notice = nil
             let frame = Frame.encode(.outcome(single), epoch: epoch, journal: id, offset: 0)
-            run(
-                .tellLateOutcome(
-                    LateOutcome(
-                        journal: id, epoch: epoch, message: record.message, recipient: result.recipient,
-                        outcome: Array(frame[FrameHeader.size...]))), now, &effects)
+            let outcome = LateOutcome(
+                journal: id, epoch: epoch, message: record.message, recipient: result.recipient,
+                outcome: Array(frame[FrameHeader.size...]))
+            run(.tellLateOutcome(outcome), now, &effects)
+            // Nobody tells it itself that it won the journal back meanwhile.
+            lateOutcomeCame(outcome, now, &effects)
         }
     }
 

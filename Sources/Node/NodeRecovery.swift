@@ -119,8 +119,9 @@ extension Node {
         takenOver(id, keys.count, uncertain: uncertain.count, now, &effects)
         for key in uncertain {
             messages[key].isUncertain = !has(.uncertainUnlisted)
-            useLateOutcomes(key, now, &effects)
         }
+        // Those that a former owner decided to hold among them.
+        for key in keys where messages.contains(key) { useLateOutcomes(key, now, &effects) }
         if case .released = held.predecessor, !has(.releasedResent) {
             // Its process may still learn what became of the dots that it sent.
             for key in uncertain where messages.contains(key) {

@@ -125,7 +125,6 @@ struct UpstreamMerge {
         for index in all.limits.indices {
             let same = upstreams.compactMap { $0.limits.first { $0.name == all.limits[index].name } }
             all.limits[index].used = same.map(\.used).max() ?? 0
-            all.limits[index].reducedTo = same.compactMap(\.reducedTo).min()
         }
         all.spentToday = upstreams.compactMap(\.spentToday).max()
         all.spentThisMonth = upstreams.compactMap(\.spentThisMonth).max()

@@ -190,11 +190,10 @@ package struct UpstreamAnswer: Codable, Hashable, Sendable {
 
     /// Of the whole cluster.
     package struct Limit: Codable, Hashable, Sendable {
-        /// `messages/s`, `recipients/d`, `connections`; with `@provider` for a pair's.
+        /// `messages/s`, `recipients/d`, `connections`, `warm-up`, `pace`; with `@provider` for a pair's.
         package var name: String
         package var limit: Double
         package var used: Double
-        package var reducedTo: Double?
     }
 }
 

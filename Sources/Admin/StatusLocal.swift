@@ -182,7 +182,7 @@ extension UpstreamAnswer {
         trust = status.trust
         blind = status.isBlind
         lowestAt = status.lowest.map { Lowest(provider: $0.provider, trust: $0.trust) }
-        limits = status.limits.map { Limit(name: $0.name, limit: $0.limit, used: $0.used, reducedTo: $0.reducedTo) }
+        limits = status.limits.map { Limit(name: $0.name, limit: $0.limit, used: $0.used) }
         spentToday = status.spentToday
         spentThisMonth = status.spentThisMonth
     }

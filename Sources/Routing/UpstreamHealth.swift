@@ -74,14 +74,8 @@ package struct UpstreamHealth: Hashable, Sendable {
         certificateExpiry.map { $0 - now < UpstreamHealth.certificateNotice } ?? false
     }
 
-<<<<<<< HEAD
-    /// What the weight is multiplied with, 0 to 1: see `UpstreamAverages`. `fastest` is the shortest
-    /// `averages.transaction` among the route's upstreams.
-    package func factor(fastest: Duration?, at now: Instant) -> Double { averages.factor(fastest: fastest, at: now) }
-=======
     /// What the weight is multiplied with: 0 when it is not usable, to 1 (`UpstreamAverages`).
     package func factor(at now: Instant) -> Double { isUsable ? averages.factor(at: now) : 0 }
->>>>>>> main
 
     /// It is down here, for long enough to be no hiccup, while peers have worked with it since: the fault is this node's own.
     package func isOwnFault(at now: Instant) -> Bool { !workingPeers(at: now).isEmpty }
@@ -102,11 +96,7 @@ package struct UpstreamHealth: Hashable, Sendable {
 
     /// Nobody can be reached, or it turns all away. Returns how long until the next probe. `spread` is 0 to 1, for jitter.
     package mutating func failed(_ reason: String, stage: Stage? = nil, spread: Double, at now: Instant) -> Duration {
-<<<<<<< HEAD
-        if stage.map(\.isBeforeMail) ?? true { averages.connectionFailed(at: now) }
-=======
         if condition == .up, stage.map(\.isBeforeMail) ?? true { averages.connectionFailed(at: now) }
->>>>>>> main
         lastFailure = reason
         failingStage = stage
         // Several connections or transactions that fail in one round count once.

@@ -21,15 +21,10 @@ struct UpstreamProbes: Hashable, Sendable {
     static let shortGap = Duration.milliseconds(1100)
     /// Once an outage has lasted a minute: still little enough for traffic within 5 s of the return, if one node of the ring
     /// has died.
-<<<<<<< HEAD
-    static let longGap = Duration.seconds(2)
-    static let shortGapEnds = Duration.minutes(1)
-=======
     static let longGap = Duration.milliseconds(1750)
     static let shortGapEnds = Duration.minutes(1)
     /// Whose turn was before may have taken it, though nothing was heard of it yet.
     static let grace = Duration.milliseconds(500)
->>>>>>> main
     /// At first it is not known who else sees it down.
     static let uncertainty = Duration.seconds(2)
     static let uncertainRanks = 3
@@ -101,11 +96,7 @@ struct UpstreamProbes: Hashable, Sendable {
         let count = before + after + 1
         var next: Instant
         if let last {
-<<<<<<< HEAD
-            next = last + step * count
-=======
             next = last + step * count + (count > 1 ? UpstreamProbes.grace : .zero)
->>>>>>> main
         } else if now - began < UpstreamProbes.uncertainty {
             let rank = alive.count { $0 < me }
             next = began + step * (1 + min(rank, UpstreamProbes.uncertainRanks))
@@ -116,12 +107,8 @@ struct UpstreamProbes: Hashable, Sendable {
             guard let probe = view.lastProbe else { continue }
             let rank = views.count { $0.key < node && isFresh($0.value, now) && $0.value.downSince != nil }
             let its = rank + (me < node ? 1 : 0)
-<<<<<<< HEAD
-            next = max(next, probe + step * ((before - its + count) % count))
-=======
             let distance = (before - its + count) % count
             next = max(next, probe + step * distance + (distance > 1 ? UpstreamProbes.grace : .zero))
->>>>>>> main
         }
         next = max(next, earliest ?? next)
         return min(next, invited ?? next)
@@ -145,12 +132,8 @@ struct UpstreamProbes: Hashable, Sendable {
         // A healthy one needs no words, but for a peer that sees it down.
         let isDue =
             view.downSince == nil
-<<<<<<< HEAD
-            ? silence >= UpstreamProbes.urgentRefresh && view.lastContact.map { $0 > published ?? Instant(nanoseconds: .min) } ?? false
-=======
             ? silence >= UpstreamProbes.urgentRefresh
                 && view.lastContact.map { $0 > published ?? Instant(nanoseconds: .min) } ?? false
->>>>>>> main
                 && views.values.contains { isFresh($0, now) && $0.downSince != nil }
             : silence >= UpstreamProbes.refresh
         guard hasNews || isDue else { return nil }

@@ -50,6 +50,9 @@ extension Simulation {
         setMood(index, SimulatedUpstream.Mood(faults: faults))
     }
 
+    /// How long each upstream takes for its answer to the final dot from now on.
+    package func delayDots(by time: Duration) { dotDelay = time }
+
     /// What this upstream says of each recipient at a domain from now on; nil: what it says to others.
     package func block(_ upstream: String, at domain: String, with reply: Reply?) {
         guard let index = upstreams.firstIndex(where: { $0.name == upstream }) else { return }

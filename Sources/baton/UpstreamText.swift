@@ -32,7 +32,7 @@ enum UpstreamText {
         let rates = upstream.limits.filter { $0.name.contains("/") && !$0.name.contains("@") && $0.limit > 0 }
         guard let tightest = rates.max(by: { $0.used / $0.limit < $1.used / $1.limit }) else { return "-" }
         let unit = tightest.name.split(separator: "/").last.map(String.init) ?? ""
-        return "\(amount(tightest.reducedTo ?? tightest.limit))/\(unit)"
+        return "\(amount(tightest.limit))/\(unit)"
     }
 
     private static func amount(_ value: Double) -> String {
@@ -57,8 +57,7 @@ enum UpstreamText {
         )
         lines.append("ready        \(grouped(upstream.ready)) messages in line for it")
         for limit in upstream.limits {
-            let reduced = limit.reducedTo.map { ", lowered to \(amount($0)) for now" } ?? ""
-            lines.append("limit        \(amount(limit.limit)) \(limit.name), \(amount(limit.used)) used\(reduced)")
+            lines.append("limit        \(amount(limit.limit)) \(limit.name), \(amount(limit.used)) used")
         }
         if let today = upstream.spentToday {
             let month = upstream.spentThisMonth.map { " · \(money($0)) this month" } ?? ""

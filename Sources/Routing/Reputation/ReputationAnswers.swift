@@ -28,11 +28,7 @@ extension Reputation {
         }
         trust.since = pair.block.since
         var stories = [pair.block.story]
-<<<<<<< HEAD
-        for peer in pair.peers where peer.term == pair.block.term { stories.append(peer.story) }
-=======
         for peer in pair.peers where peer.restart == pair.block.restart { stories.append(peer.story) }
->>>>>>> main
         trust.resultsInBlock = stories.reduce(0) { $0 + $1.results }
         trust.refusedInBlock = stories.reduce(0) { $0 + $1.refused }
         trust.refusedInBlockByFeedback = stories.reduce(0) { $0 + $1.refusedLater }

@@ -2,11 +2,7 @@ package import Primitives
 
 /// When a block begins, steps back and ends.
 extension Reputation {
-<<<<<<< HEAD
-    /// Refusals that make a block, if they are more than the good ones among the latest results.
-=======
     /// Refusals that make a block, if they are clearly more than the good ones among the latest results.
->>>>>>> main
     private static let refusalsToBlock = 5.0
     private static let refusalsToBlockAgain = 3.0
     /// Of some 16 results in a row: more than this in one place need no half of the last minute.
@@ -123,14 +119,9 @@ extension Reputation {
         let pair = pairs[slot]
         let latest = pair.recentOfAll(at: now)
         guard latest.refused >= refusals else { return false }
-<<<<<<< HEAD
-        return latest.refused > latest.good(acceptedWorth: acceptedWorth[pair.upstream])
-            || pair.lately > Reputation.latelyToBlock
-=======
         let good = latest.good(acceptedWorth: acceptedWorth[pair.upstream])
         // More than half, by one standard deviation: of few results half is soon refused by chance.
         return latest.refused > good + (latest.refused + good).squareRoot() || pair.lately > Reputation.latelyToBlock
->>>>>>> main
     }
 
     private func isStepDone(_ slot: Int, at now: Instant) -> Bool {

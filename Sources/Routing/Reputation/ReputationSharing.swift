@@ -17,8 +17,6 @@ extension Reputation {
 
     /// Gossip records `reputation/UPSTREAM`, only what changed and is worth telling. To be called at each pulse.
     package mutating func publish(names: Providers, at now: Instant) -> [(key: String, value: [UInt8])] {
-<<<<<<< HEAD
-=======
         publish(at: now) { names.name($0) }
     }
 
@@ -26,7 +24,6 @@ extension Reputation {
     package mutating func publish(
         at now: Instant, name: (ProviderID) -> String
     ) -> [(key: String, value: [UInt8])] {
->>>>>>> main
         if now >= nextSweep {
             nextSweep = now + Reputation.sweepInterval
             sweep(at: now)
@@ -36,11 +33,7 @@ extension Reputation {
             reviewWorth(of: upstream, at: now)
             let silence = told[upstream].at.map { now - $0 } ?? Reputation.refresh
             guard silence >= (told[upstream].isUrgent ? Reputation.urgent : Reputation.refresh) else { continue }
-<<<<<<< HEAD
-            let record = record(of: upstream, names: names, at: now)
-=======
             let record = record(of: upstream, at: now, name: name)
->>>>>>> main
             let hasContent = !record.entries.isEmpty || record.feedback.last != nil
             // One empty record takes back what was said before.
             guard hasContent || told[upstream].hadContent else { continue }
@@ -54,11 +47,6 @@ extension Reputation {
         return records
     }
 
-<<<<<<< HEAD
-    private mutating func record(of upstream: Int, names: Providers, at now: Instant) -> ReputationRecord {
-        var record = ReputationRecord()
-        if let last = feedback[upstream].last, now - last < Reputation.feedbackKept { record.feedback = feedback[upstream] }
-=======
     private mutating func record(
         of upstream: Int, at now: Instant, name: (ProviderID) -> String
     ) -> ReputationRecord {
@@ -66,7 +54,6 @@ extension Reputation {
         if let last = feedback[upstream].last, now - last < Reputation.feedbackKept {
             record.feedback = feedback[upstream]
         }
->>>>>>> main
         var found: [(slot: Int, activity: Double)] = []
         for slot in slots(of: upstream) {
             // A quiet step ends by time.
@@ -84,11 +71,7 @@ extension Reputation {
         found.sort { ($0.activity, $1.slot) > ($1.activity, $0.slot) }
         for (slot, _) in found {
             let pair = pairs[slot]
-<<<<<<< HEAD
-            var entry = ReputationRecord.Entry(provider: names.name(pair.provider))
-=======
             var entry = ReputationRecord.Entry(provider: name(pair.provider))
->>>>>>> main
             entry.block = pair.block
             entry.slow = pair.own
             entry.recent = pair.recent
@@ -106,8 +89,6 @@ extension Reputation {
     package mutating func absorb(
         from node: String, key: String, value: [UInt8], names: inout Providers, at now: Instant
     ) {
-<<<<<<< HEAD
-=======
         let tail = names.name(.other)
         absorb(from: node, key: key, value: value, at: now) { name in
             // One that found no number here would pass for the long tail.
@@ -120,7 +101,6 @@ extension Reputation {
     package mutating func absorb(
         from node: String, key: String, value: [UInt8], at now: Instant, provider: (String) -> ProviderID?
     ) {
->>>>>>> main
         guard node != me, key.hasPrefix(Reputation.prefix),
             let upstream = upstreams.firstIndex(of: String(key.dropFirst(Reputation.prefix.count))),
             let record = ReputationRecord(value, at: now), let number = known(node, at: now)
@@ -135,13 +115,7 @@ extension Reputation {
         }
         var present: [UInt16] = []
         for entry in record.entries {
-<<<<<<< HEAD
-            let provider = names.id(named: entry.provider)
-            // One that found no number here would pass for the long tail.
-            if provider == .other, entry.provider != names.name(.other) { continue }
-=======
             guard let provider = provider(entry.provider) else { continue }
->>>>>>> main
             let slot = slotMaking(upstream, provider, at: now)
             guard !present.contains(UInt16(slot)) else { continue }
             present.append(UInt16(slot))

@@ -76,7 +76,8 @@ let package = Package(
         tests("ClusterTests", ["Cluster", "Journal", "Primitives"]),
         .testTarget(
             name: "RoutingTests", dependencies: ["Routing", "SMTP", "Primitives"],
-            resources: [.embedInCode("Replies/replies.tsv")], swiftSettings: strict),
+            resources: [.embedInCode("Replies/replies.tsv"), .embedInCode("Replies/more-replies.tsv")],
+            swiftSettings: strict),
         tests("NodeTests", ["Node", "Routing", "Cluster", "Journal", "SMTP", "Primitives"]),
         tests("SimulatorTests", ["Simulator", "Node", "Primitives"]),
         tests("FeedbackTests", ["Feedback", "SMTP", "Primitives"]),

@@ -264,7 +264,7 @@ struct ReplyRuleReading {
     /// Contractions, and other ways to say not.
     private static let wordsForNot: Set<String> = [
         "cannot", "cant", "couldnt", "doesnt", "dont", "didnt", "isnt", "arent", "wasnt", "werent", "hasnt", "havent",
-        "wont", "wouldnt", "shouldnt", "nicht", "nao", "nie", "niet",
+        "wont", "wouldnt", "shouldnt", "dosnt", "nicht", "nao", "nie", "niet",
     ]
 }
 

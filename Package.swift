@@ -39,10 +39,7 @@ let package = Package(
         part("SMTP", ["Primitives"]),
         part("Journal", ["Primitives"]),
         part("Cluster", ["Primitives", "Journal"]),
-        .target(
-            name: "Routing", dependencies: ["Primitives", "SMTP"],
-            resources: [.embedInCode("Replies/reply-rules.tsv"), .embedInCode("Replies/providers.tsv")],
-            swiftSettings: strict),
+        part("Routing", ["Primitives", "SMTP"]),
         part("Node", ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "CCrypto"]),
         part("Simulator", ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node"]),
         .executableTarget(
@@ -74,10 +71,7 @@ let package = Package(
         tests("SMTPTests", ["SMTP", "Primitives"]),
         tests("JournalTests", ["Journal", "Primitives"]),
         tests("ClusterTests", ["Cluster", "Journal", "Primitives"]),
-        .testTarget(
-            name: "RoutingTests", dependencies: ["Routing", "SMTP", "Primitives"],
-            resources: [.embedInCode("Replies/replies.tsv"), .embedInCode("Replies/more-replies.tsv")],
-            swiftSettings: strict),
+        tests("RoutingTests", ["Routing", "SMTP", "Primitives"]),
         tests("NodeTests", ["Node", "Routing", "Cluster", "Journal", "SMTP", "Primitives"]),
         tests("SimulatorTests", ["Simulator", "Node", "Primitives"]),
         tests("FeedbackTests", ["Feedback", "SMTP", "Primitives"]),

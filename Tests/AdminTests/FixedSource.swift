@@ -116,7 +116,7 @@ extension FixedSource {
     static var healthy: NodeStatus {
         var counters = NodeCounters()
         counters.accepted = 1204
-        counters.results[.init(upstream: "ses", status: "sent")] = 1100
+        counters.results[.init(upstream: "ses", status: "sent", provider: "google", replyClass: "")] = 1100
         counters.acceptTime.record(.milliseconds(4))
         counters.timeToSend.record(.milliseconds(88))
         var queue = NodeStatus.Queue()
@@ -129,7 +129,7 @@ extension FixedSource {
         queue.oldestDue = .milliseconds(400)
         return NodeStatus(
             state: .serving, isReady: true, time: time, queue: queue, recent: NodeStatus.Recent(),
-            upstreams: [upstream("ses", .up), upstream("own", .up)], journals: [], peers: [], takeovers: [],
+            upstreams: [upstream("ses", .up), upstream("own", .up)], trust: [], journals: [], peers: [], takeovers: [],
             drainedNodes: [], disabledUpstreams: [], replicas: 1, diskFree: .gibibytes(70), diskTotal: .gibibytes(100),
             problems: [], counters: counters)
     }
@@ -137,11 +137,16 @@ extension FixedSource {
     static func upstream(
         _ name: String, _ state: NodeStatus.UpstreamStatus.State
     ) -> NodeStatus.UpstreamStatus {
-        NodeStatus.UpstreamStatus(
-            name: name, state: state, connections: 20, maximumConnections: 40, share: 0.7, wantedShare: 0.7,
-            sentPerSecond: 444, transientShare: 0.002, permanentShare: 0, median: .milliseconds(88), ready: 0,
-            failure: nil,
-            downFor: nil, nextProbe: nil, sent: 1100, deferred: 3, failed: 1)
+        var status = NodeStatus.UpstreamStatus(
+            name: name, state: state, connections: 20, maximumConnections: 40, wantedShare: 0.7)
+        status.share = 0.7
+        status.sentPerSecond = 444
+        status.transientShare = 0.002
+        status.median = .milliseconds(88)
+        status.sent = 1100
+        status.deferred = 3
+        status.failed = 1
+        return status
     }
 
     static func message(

@@ -72,9 +72,13 @@ enum Answers {
         "takeovers":[\(takeovers)],"drainedNodes":[],"disabledUpstreams":[],
         "upstreams":[{"name":"ses","state":"up","share":0.7,"wantedShare":0.7,"sentPerSecond":444,"connections":40,
         "maximumConnections":40,"transientShare":0.002,"permanentShare":0,"medianSeconds":0.088,"ready":0,"sent":1,
-        "deferred":2,"failed":3,"downAt":[]},{"name":"own","state":"up","share":0.3,"wantedShare":0.3,"sentPerSecond":190,
+        "deferred":2,"failed":3,"downAt":[],
+        "trust":98,"blind":false,"lowestAt":{"provider":"orange.fr","trust":91},
+        "limits":[{"name":"recipients/s","limit":500,"used":444}]},
+        {"name":"own","state":"up","share":0.3,"wantedShare":0.3,"sentPerSecond":190,
         "connections":22,"maximumConnections":60,"transientShare":0.004,"permanentShare":0.001,"medianSeconds":0.14,
-        "ready":0,"sent":1,"deferred":2,"failed":3,"downAt":[]}],"journals":[],"problems":[\(problems)]}
+        "ready":0,"sent":1,"deferred":2,"failed":3,"downAt":[],
+        "trust":95,"blind":false,"lowestAt":{"provider":"t-online.de","trust":84},"limits":[]}],"journals":[],"problems":[\(problems)]}
         """
     }
 

@@ -20,9 +20,9 @@ struct StatusTextTests {
                        oldest due 400 ms · oldest 3h 12m (01JD8Z1KAAAAAAAAAAAAAAAAAA, 9 tries, ann@example.net: 45…)
                 5 MIN  accepted 190,502 · delivered 189,871 · deferred 603 · bounced 28 · uncertain 0
 
-                UPSTREAM  STATE  SHARE  WANTED  OUT/s  CONNS    4xx    5xx     p50  READY
-                ses       up      70 %    70 %    444  40/40  0.2 %  0.0 %   88 ms      0
-                own       up      30 %    30 %    190  22/60  0.4 %  0.1 %  140 ms      0
+                UPSTREAM  STATE  SHARE  WANTED  OUT/s  LIMIT  CONNS    4xx    5xx     p50  TRUST  LOWEST AT
+                ses       up      70 %    70 %    444  500/s  40/40  0.2 %  0.0 %   88 ms     98  orange.fr 91
+                own       up      30 %    30 %    190      -  22/60  0.4 %  0.1 %  140 ms     95  t-online.de 84
 
                 PROBLEMS  none
 

@@ -155,6 +155,7 @@ extension Simulation {
             return reply(answer(550, 5, 1, 1, "no such user"), link)
         }
         if let domain = text(address).split(separator: "@").last, let block = upstreams[upstream].blocks[String(domain)] {
+            if block.isPermanent { markRefused(address, link) }
             return reply(block, link)
         }
         if strikes(.recipientTransient, upstream) { return reply(answer(450, 4, 2, 1, "busy"), link) }

@@ -13,14 +13,14 @@ struct FailoverTests {
         let (id, _) = probe.submit()
         try probe.refuse("up", .greeting, Reply(554, 5, 3, 2, "go away"))
         #expect(probe.message(id)?.state == .waitingForUpstream)
-        #expect(probe.problems == ["upstream-down"])
+        #expect(probe.problems == ["upstream-login-failed"])
         #expect(probe.status.upstreams[0].state == .down)
         #expect(probe.outcomes.isEmpty)
         for _ in 0..<20 {
             probe.advance(.minutes(1))
             if !probe.wanted.isEmpty { try probe.refuse("up", .greeting, Reply(554, 5, 3, 2, "go away")) }
         }
-        #expect(probe.problems == ["upstream-down"])
+        #expect(probe.problems == ["upstream-login-failed"])
         #expect(probe.outcomes.isEmpty)
         #expect(probe.message(id)?.recipients.map(\.tries) == [1])
     }
@@ -122,7 +122,7 @@ struct FailoverTests {
         let (id, _) = probe.submit()
         try probe.connect("one")
         probe.end(try probe.transaction(), .failed(code, stage, text))
-        #expect(probe.problems == ["upstream-down"])
+        #expect(probe.problems == ["upstream-login-failed"])
         #expect(probe.notices.isEmpty)
         try probe.connect("two")
         probe.end(try probe.transaction(of: id), .delivered)

@@ -281,6 +281,39 @@ struct ReputationTests {
         #expect(trust.refusedInBlock == 50 && trust.resultsInBlock == 50)
     }
 
+    @Test("restarting all nodes in turn forgets nothing")
+    func rollingRestart() {
+        var nodes = ["a", "b", "c"].map { Reputation(upstreams: ["u0"], me: $0) }
+        var at = start
+        func exchange() {
+            for _ in 0..<3 {
+                at = at + .seconds(15)
+                for from in 0..<3 {
+                    for (key, value) in nodes[from].publish(at: at, name: names) {
+                        for to in 0..<3 where to != from {
+                            nodes[to].absorb(
+                                from: ["a", "b", "c"][from], key: key, value: value, at: at, provider: numbers)
+                        }
+                    }
+                }
+            }
+        }
+        for node in 0..<3 {
+            record(&nodes[node], .good, 100, at: at)
+            record(&nodes[node], .refused, 25, at: at)
+        }
+        exchange()
+        let before = factor(nodes[0], at: at)
+        #expect(before < 0.7)
+        for node in 0..<2 {
+            nodes[node] = Reputation(upstreams: ["u0"], me: ["a", "b", "c"][node])
+            record(&nodes[node], .good, 2, at: at)
+            exchange()
+        }
+        #expect(abs(factor(nodes[2], at: at) - before) < 0.01)
+        #expect(factor(nodes[1], at: at) < 0.8, "what the third one knows and what was told since")
+    }
+
     @Test("records come at once when something happens, each second at most, and seldom otherwise")
     func pace() {
         var reputation = Reputation(upstreams: ["u0", "u1"], me: "a")

@@ -281,6 +281,31 @@ struct ReputationTests {
         #expect(trust.refusedInBlock == 50 && trust.resultsInBlock == 50)
     }
 
+    @Test("providers go by name between nodes that number them differently")
+    func providerNames() {
+        var mine = Providers()
+        var theirs = Providers()
+        for number in 0..<5 { _ = theirs.id(named: "new-\(number)") }
+        var a = Reputation(upstreams: ["u0"], me: "a")
+        var b = Reputation(upstreams: ["u0"], me: "b")
+        let from = theirs.id(named: "provider-of-ours")
+        for provider in [from, theirs.provider(of: "gmail.com")] {
+            for _ in 0..<6 {
+                a.record(.refused, upstream: 0, provider: provider, reply: "", fromFeedback: false, at: start)
+            }
+        }
+        a.record(.good, upstream: 0, provider: .other, reply: "", fromFeedback: false, at: start)
+        for (key, value) in a.publish(names: theirs, at: start) {
+            b.absorb(from: "a", key: key, value: value, names: &mine, at: start)
+        }
+        let to = mine.id(named: "provider-of-ours")
+        #expect(to != from && to != .other)
+        #expect(b.factor(upstream: 0, provider: to, at: start) == 0)
+        #expect(b.factor(upstream: 0, provider: mine.provider(of: "gmail.com"), at: start) == 0)
+        #expect(b.factor(upstream: 0, provider: .other, at: start) == 1)
+        #expect(b.trust(upstream: 0, provider: .other, at: start).good == 1)
+    }
+
     @Test("restarting all nodes in turn forgets nothing")
     func rollingRestart() {
         var nodes = ["a", "b", "c"].map { Reputation(upstreams: ["u0"], me: $0) }

@@ -55,6 +55,8 @@ struct Message: Sendable {
     let isInternationalized: Bool
     let messageIDField: [UInt8]
     let concerns: MessageID?
+    /// Which routes it satisfies as far as they ask of the message as a whole.
+    var marks: Router.Marks = 0
     /// Where its accept frame (or the outcome that carries it) lies.
     let frameOffset: UInt64
     /// That frame, while it is cached.
@@ -164,7 +166,7 @@ struct PendingCommand: Sendable {
     var wasUnanswered = false
 }
 
-/// Some recipients of one message on one route within one try.
+/// Some recipients of one message, on one route and at one mailbox provider, within one try.
 struct Job: Sendable {
     enum Place: Hashable, Sendable {
         case ready(upstream: Int)
@@ -178,6 +180,7 @@ struct Job: Sendable {
     let message: MessageKey
     var recipients: [UInt32]
     let route: Int
+    let provider: ProviderID
     /// Upstreams that refused it in this try.
     var tried: Router.Mask = 0
     /// Upstreams that lack what the message needs.

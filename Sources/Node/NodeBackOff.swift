@@ -205,8 +205,9 @@ extension Node {
         let sender = messages[key].reversePath
         return messages[key].recipients.contains {
             guard $0.state == .parked(entry) else { return false }
-            let route = router.route(sender: sender, recipient: $0.address)
-            return router.hasUsable(route: route, excluding: 0, isNullSender: sender == nil)
+            let route = router.route(sender: sender, recipient: $0.address, marks: messages[key].marks)
+            let ways = router.mask(route: route, isNullSender: sender == nil)
+            return lanes.indices.contains { ways & (1 << Router.Mask($0)) != 0 && router.health[$0].isUsable }
         }
     }
 }

@@ -52,25 +52,31 @@ extension Node {
         of recipients: [Int], _ key: MessageKey, releasedBy: DestinationKey? = nil, begun: WallTime, _ now: Now
     ) -> [JobKey] {
         // Nearly every message has one group only.
-        var groups: [(route: Int, counted: DestinationKey?, recipients: [UInt32])] = []
+        var groups: [(route: Int, provider: ProviderID, counted: DestinationKey?, recipients: [UInt32])] = []
         var isRetry = releasedBy != nil
         for position in recipients {
             let address = messages[key].recipients[position].address
-            let route = router.route(sender: messages[key].reversePath, recipient: address)
+            let route = router.route(
+                sender: messages[key].reversePath, recipient: address, marks: messages[key].marks)
+            let provider = router.providers.provider(of: address.domainKey)
             let counted = releasedBy ?? (destinations.isEmpty ? nil : destinations.limited(address))
             if messages[key].recipients[position].tries > 0 { isRetry = true }
             messages[key].recipients[position].tries += 1
-            if let group = groups.firstIndex(where: { $0.route == route && $0.counted == counted }) {
-                groups[group].recipients.append(UInt32(position))
+            let known = groups.firstIndex {
+                $0.route == route && $0.provider == provider && $0.counted == counted
+            }
+            if let known {
+                groups[known].recipients.append(UInt32(position))
             } else {
-                groups.append((route, counted, [UInt32(position)]))
+                groups.append((route, provider, counted, [UInt32(position)]))
             }
         }
         return groups.enumerated().map { number, group in
             let destination = messages[key].recipients[Int(group.recipients[0])].address.destinationKey
             var job = Job(
-                message: key, recipients: group.recipients, route: group.route, isRetry: isRetry, begun: begun,
-                queued: now.instant, fairKey: FairKey(user: messages[key].user, destination: destination))
+                message: key, recipients: group.recipients, route: group.route, provider: group.provider,
+                isRetry: isRetry, begun: begun, queued: now.instant,
+                fairKey: FairKey(user: messages[key].user, destination: destination))
             job.countedBy = group.counted
             // `release` has counted the first.
             if let counted = group.counted, releasedBy == nil || number > 0 { destinations.began(counted) }
@@ -102,10 +108,8 @@ extension Node {
         if !destinations.isEmpty, parkLimited(of: key, now) { return }
         let job = jobs[key]
         let isNullSender = messages[job.message].reversePath == nil
-        switch router.choose(
-            route: job.route, excluding: job.tried | job.lacking, isNullSender: isNullSender)
-        {
-        case .upstream(let lane):
+        switch choose(for: key, isNullSender: isNullSender, now) {
+        case .upstream(let lane), .probe(let lane):
             jobs[key].place = .ready(upstream: lane)
             if job.needsFreshConnection {
                 jobs[key].standing = lanes[lane].enqueueFresh(key)
@@ -119,11 +123,29 @@ extension Node {
             wait(key)
         case .exhausted where job.tried == 0 && job.lacking != 0:
             refuseForLack(key, now, &effects)
+        case .noneTrusted:
+            let provider = router.providers.name(job.provider)
+            let reply = job.refusal ?? Reply(451, 4, 7, 1, "\(provider) refuses every upstream of its route")
+            end(key, with: job.recipients.map { ($0, .deferred(reply)) }, now, &effects)
+        case .noneFree:
+            let reply = job.refusal ?? Reply(451, 4, 4, 5, "The limits of every upstream of its route are used up")
+            end(key, with: job.recipients.map { ($0, .deferred(reply)) }, now, &effects)
         case .noneUsable, .exhausted:
             // Without a refusal it is the configuration that has no way for it, which may change before its lifetime ends.
             let reply = job.refusal ?? Reply(451, 4, 4, 4, "No upstream of its route takes it")
             end(key, with: job.recipients.map { ($0, .deferred(reply)) }, now, &effects)
         }
+    }
+
+    private mutating func choose(for key: JobKey, isNullSender: Bool, _ now: Now) -> Router.Choice {
+        var idle: Router.Mask = 0
+        for lane in lanes.indices {
+            router.ready[lane] = lanes[lane].readyCount
+            if !lanes[lane].idle.isEmpty { idle |= 1 << Router.Mask(lane) }
+        }
+        return router.choose(
+            route: jobs[key].route, provider: jobs[key].provider, excluding: jobs[key].tried | jobs[key].lacking,
+            isNullSender: isNullSender, idle: idle, random: &random, at: now.instant)
     }
 
     // MARK: Waiting for an upstream

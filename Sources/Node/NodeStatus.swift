@@ -138,10 +138,10 @@ package struct NodeStatus: Sendable {
     package var recent: Recent
     package var upstreams: [UpstreamStatus]
     /// The backed-off destinations that most messages wait for, at most `destinationsShown` of `destinationsDeferred`.
-    package var destinations: [DestinationStatus]
-    package var destinationsDeferred: Int
+    package var destinations: [DestinationStatus] = []
+    package var destinationsDeferred = 0
     /// Messages that wait for those, each counted once for each destination.
-    package var parked: Int
+    package var parked = 0
     package static let destinationsShown = 20
     package var journals: [JournalStatus]
     package var peers: [PeerStatus]

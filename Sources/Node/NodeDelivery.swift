@@ -57,6 +57,8 @@ extension Node {
         let isFresh = connections[id.key].used == 0
         let allowed = router.health[lane].allowedConnections
         while let key = lanes[lane].dequeue(isFresh: isFresh, allowed: allowed) {
+            // Its destination may have been backed off while it stood here.
+            if !destinations.isEmpty, parkLimited(of: key, now) { continue }
             if let lack = connections[id.key].lack(for: messages[jobs[key].message]) {
                 jobs[key].lacking |= 1 << Router.Mask(lane)
                 jobs[key].lack = lack
@@ -120,6 +122,7 @@ extension Node {
         rest.place = .ready(upstream: lane)
         rest.hasToken = false
         lanes[lane].count(1, of: rest.provider)
+        rest.countedBy = nil
         jobs[key].recipients = Array(jobs[key].recipients[..<limit])
         messages[rest.message].jobs += 1
         let restKey = jobs.insert(rest)

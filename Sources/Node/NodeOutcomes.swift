@@ -191,7 +191,7 @@ extension Node {
 
     mutating func endJob(_ job: JobKey, _ now: Now, _ effects: inout [NodeEffect]) {
         let key = jobs[job].message
-        jobs.remove(job)
+        removeJob(job)
         messages[key].jobs -= 1
         schedule(key)
         if messages[key].jobs == 0 { carryOutPending(key, now, &effects) }

@@ -13,6 +13,8 @@ extension Node {
                     upstream: lanes[$0.upstream].upstream.name, provider: router.providers.name($0.provider),
                     trust: $0.trust.trust)
             },
+            destinations: destinations.worst(NodeStatus.destinationsShown, at: now),
+            destinationsDeferred: destinations.limitedCount, parked: destinations.parkedCount,
             journals: journalStatuses(at: now), peers: peerStatuses(at: now), takeovers: recentTakeovers,
             drainedNodes: recordedNames(prefix: "drain/", at: now),
             disabledUpstreams: recordedNames(prefix: RecordKey.upstream, suffix: "/off", at: now),
@@ -72,9 +74,10 @@ extension Node {
             case .busy(let job):
                 if jobs.contains(job), jobs[job].place != .waitingForUpstream { return .sending }
                 state = .waitingForUpstream
+            case .parked where state == .held || state == .retrying: state = .due
             case .waiting(let at) where state == .held || state == .retrying:
                 state = at <= now.instant ? .due : .retrying
-            case .waiting, .held, .finished: break
+            case .parked, .waiting, .held, .finished: break
             }
         }
         return state
@@ -83,6 +86,7 @@ extension Node {
     private func word(for recipient: Recipient, at now: Now) -> String {
         switch recipient.state {
         case .waiting(let at): at <= now.instant ? "due" : "retrying"
+        case .parked: "due"
         case .busy(let job):
             jobs.contains(job) && jobs[job].place == .waitingForUpstream ? "waiting for upstream" : "sending"
         case .held: "held"
@@ -91,8 +95,11 @@ extension Node {
     }
 
     private func due(of recipient: Recipient, at now: Now) -> WallTime? {
-        guard case .waiting(let at) = recipient.state else { return nil }
-        return now.wall + (at - now.instant)
+        switch recipient.state {
+        case .waiting(let at): now.wall + (at - now.instant)
+        case .parked(let entry): now.wall + (destinations.wait(of: entry, at: now.instant) ?? .zero)
+        case .busy, .held, .finished: nil
+        }
     }
 
     private func matches(_ message: Message, _ filter: QueueFilter, at now: Now) -> Bool {
@@ -171,6 +178,7 @@ extension Node {
                     effect: "what is counted towards daily limits and budgets would be forgotten at a restart",
                     baton: "counts on in memory", you: "remove what is not needed: baton suppressions list"))
         }
+        if let problem = destinations.problem(at: now) { problems.append(problem) }
         if isDiskLow || isDiskFull {
             problems.append(
                 Problem(

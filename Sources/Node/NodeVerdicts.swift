@@ -32,6 +32,7 @@ extension Node {
                 orphan, results, upstream: lanes[lane].upstream.name, remote: connection.remote, now, &effects)
         }
         guard jobs.contains(handed.job) else { return }
+        hearDestinations(handed, results, now)
         let key = jobs[handed.job].message
         let isStopping = messages[key].pendingCommand != nil
         // Once: a second dead connection is as good as a refusal.
@@ -90,6 +91,10 @@ extension Node {
         }
         let isFinal = reply.isPermanent && !configuration.softBounce
         switch meaning.against {
+        case .pace where jobs[job].provider == .other && stage != .mail:
+            // One of many small ones: it is the domain that is asked less (`NodeBackOff`).
+            hearing.isAnswered = true
+            settlement.verdicts.append((recipient, .deferred(reply)))
         case .upstream, .pace:
             // No other upstream has refused it so: it is not the message's end.
             hearing.against = reply

@@ -76,8 +76,11 @@ extension Limits {
         review(at: now)
     }
 
-    /// When something changes without an event.
-    package func nextDeadline(at now: Instant) -> Instant? { reviewAt == .distantFuture ? nil : reviewAt }
+    /// When something changes without an event. Never in the past: what is overdue comes with the next call that changes.
+    package func nextDeadline(at now: Instant) -> Instant? {
+        if reviewAt == .distantFuture { return nil }
+        return reviewAt > now ? reviewAt : now + Limits.askAgain
+    }
 
     /// What follows from the time alone.
     mutating func review(at now: Instant) {

@@ -68,6 +68,8 @@ package struct QueueSummaryAnswer: Codable, Hashable, Sendable {
         package var recipients: Int
         package var bytes: UInt64
         package var oldestSeconds: Double
+        /// By destination: what it does to mail now, if it defers.
+        package var state: String?
     }
 
     package var by: String

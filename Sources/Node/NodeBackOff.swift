@@ -174,10 +174,8 @@ extension Node {
             for job in claimJobs(of: takeParked(entry, of: key, now), key, begun: probe.begun, now) {
                 // It waits on unless it is given up: without a count of its own it is parked again.
                 uncount(job)
-                end(
-                    job,
-                    with: jobs[job].recipients.map { ($0, isOver ? .expired(probe.reply) : .stillWaiting(probe.reply)) },
-                    now, &effects)
+                let verdict = isOver ? Verdict.expired(probe.reply) : .stillWaiting(probe.reply)
+                end(job, with: jobs[job].recipients.map { ($0, verdict) }, now, &effects)
             }
             return true
         }

@@ -31,11 +31,11 @@ let queueCommands =
         CommandSpec(
             ["queue", "summary"], "the queue counted by destination, sender, upstream, state or reply",
             options: [
-                OptionSpec("by", "to", "to, from, upstream, state or reply"),
+                OptionSpec("by", "to", "to, destination (with its state), from, upstream, state or reply"),
                 OptionSpec("limit", "20", "so many rows at most"),
             ] + filters + AdminClient.options,
             examples: ["baton queue summary --by reply --to @gmail.com"],
-            details: "JSON: by, matched, counted, rows[{key, messages, recipients, bytes, oldestSeconds}].",
+            details: "JSON: by, matched, counted, rows[{key, messages, recipients, bytes, oldestSeconds, state}].",
             run: summary),
         CommandSpec(
             ["queue", "export"], "writes messages into a directory, as JSON and .eml",

@@ -69,6 +69,20 @@ struct Runbook: Codable, Sendable {
                 3. baton queue cancel --from ADDRESS                 a sender that floods
                 """),
         Runbook(
+            name: "destination-deferred", title: "mail waits for a recipient domain that defers",
+            text: """
+                The last transactions for it were all deferred (4xx) for a reason of its own: it can't be reached, has
+                trouble, or wants less. Its messages are parked: they take no connection and stand in nobody's way.
+
+                Baton tries one message at a time, each after twice the wait of the one before (5 s to 15 min). Once it
+                takes one, two go, then four, until all are gone. Nothing is bounced before its lifetime ends.
+
+                What to do
+                1. baton queue summary --by destination     which domains, and what they say
+                2. baton queue retry ID                     tries one now; if it is taken, the others follow
+                3. baton queue bounce --to @DOMAIN          if it is gone for good
+                """),
+        Runbook(
             name: "journal-damaged", title: "a journal file had a bad frame",
             text: """
                 At its start Baton found bytes in a journal that are no frame: a torn write at a power cut (only the end is

@@ -1,3 +1,4 @@
+import Foundation
 import Node
 import Primitives
 import Simulator
@@ -52,10 +53,12 @@ struct DestinationTests {
     @Test("messages for a dead domain do not keep a thousand for living ones: their p99 stays within two times")
     func share() throws {
         let alone = try run(dead: 0)
-        let beside = try run(dead: 3000)
+        // (`BATON_DEAD=100000 swift test` for as many as a campaign has; a debug build takes minutes.)
+        let dead = ProcessInfo.processInfo.environment["BATON_DEAD"].flatMap(Int.init) ?? 3000
+        let beside = try run(dead: dead)
         #expect(beside.p99 <= alone.p99 * 2, "\(beside.p99.short) beside them, \(alone.p99.short) alone")
         #expect(beside.deadTries < 60, "\(beside.deadTries) tries")
-        #expect(beside.parked == 3000 - beside.deadTries)
+        #expect(beside.parked > dead - 60, "those that were tried come back to the others")
     }
 
     @Test("once the domain answers its backlog goes, without a second outage")
@@ -81,12 +84,16 @@ struct DestinationTests {
 
     @Test("what is parked on a node that dies or drains is parked or delivered by the next", arguments: [false, true])
     func takeover(_ isDrained: Bool) throws {
-        let simulation = Simulation(scenario: Plan.configuration(upstreams: 1, seed: 23), nodes: 3, turns: 3_000_000)
+        var configuration = Plan.configuration(upstreams: 1, seed: 23)
+        configuration.replicas = 3
+        configuration.lease = .seconds(2)
+        let simulation = Simulation(scenario: configuration, nodes: 3)
         simulation.setUnreachable("dead.example", at: "up1", after: .milliseconds(50))
         var ids: [MessageID] = []
         for number in 0..<60 { ids.append(try #require(simulation.send(to: ["r\(number)@dead.example"]))) }
         simulation.run(for: .seconds(10))
-        #expect(try #require(simulation.status()).parked > 40)
+        let parked = try #require(simulation.status()).parked
+        #expect(parked > 30)
         if isDrained { simulation.drain(0) } else { simulation.kill(0) }
         simulation.run(for: .seconds(20))
         #expect(ids.allSatisfy { simulation.message($0) != nil })

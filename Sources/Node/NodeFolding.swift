@@ -128,6 +128,7 @@ extension Node {
     }
 
     mutating func forget(_ key: MessageKey) {
+        unpark(key, present)
         let message = messages[key]
         index[message.id] = nil
         journals[message.journal]?.unfinished -= 1

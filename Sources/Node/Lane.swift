@@ -153,6 +153,7 @@ struct LaneConnection: Sendable {
         let job: JobKey
         let attempt: UInt32
         let recipients: [UInt32]
+        let provider: ProviderID
         let isRetry: Bool
         let began: Instant
         let queued: Instant

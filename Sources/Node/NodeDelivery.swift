@@ -97,8 +97,8 @@ extension Node {
         jobs[key].needsFreshConnection = false
         if job.isRetry { lanes[lane].busyRetries += 1 }
         let handed = LaneConnection.Handed(
-            id: transaction, job: key, attempt: attempt, recipients: job.recipients, isRetry: job.isRetry,
-            began: now.instant, queued: job.queued)
+            id: transaction, job: key, attempt: attempt, recipients: job.recipients, provider: job.provider,
+            isRetry: job.isRetry, began: now.instant, queued: job.queued)
         update(id) {
             if $0.present == nil { $0.present = handed } else { $0.next = handed }
             $0.used += 1

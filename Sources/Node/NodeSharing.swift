@@ -9,8 +9,8 @@ extension Node {
         static let reputation = "reputation/"
         static let health = "health/"
         static let limits = "limits/"
-        /// Cluster records of the router; each has one writer.
-        static let recorded = ["count/", "spent/", "warmup/"]
+        /// Kinds of the router's cluster records.
+        static let recorded = ["count", "spent", "warmup"]
     }
 
     /// Records are written about so often.
@@ -24,7 +24,8 @@ extension Node {
         let names = alive.map(\.description)
         router.limits.nodes(alive: names, known: cluster.otherNodes.count + 1, at: now.instant)
         for lane in lanes.indices { router.health[lane].nodes(alive: names) }
-        for peer in cluster.otherNodes { hear(peer, now) }
+        // A dead one's last word would look fresh.
+        for peer in alive where peer != configuration.replica { hear(peer, now) }
         tellDemand()
         tell(now)
         if now.instant >= nextRoutingRecords {
@@ -105,22 +106,21 @@ extension Node {
     private mutating func writeRoutingRecords(_ now: Now, _ effects: inout [NodeEffect]) {
         let wanted = router.limits.recordsToWrite(at: now) + router.cost.recordsToWrite(at: now)
         guard !wanted.isEmpty else { return }
-        for (key, value, expiry) in wanted {
-            do throws(RecordsError) {
-                _ = try records.set(key, to: value, expiry: expiry, at: now.wall)
-                recordsRefusal = nil
-            } catch {
-                // It counts on in memory, and is a problem in `status`: a restart would forget it.
-                recordsRefusal = error.description
-            }
+        do throws(RecordsError) {
+            _ = try records.set(
+                wanted.map { RecordWrite(key: $0.key, value: $0.value, expiry: $0.expiry) }, at: now.wall)
+        } catch {
+            // Full: it is counted on in memory, and `status` says `records-full`.
+            return
         }
         recordsChanged(now, &effects)
     }
 
     /// Others' counts, and this node's own of before its restart.
     mutating func applyRoutingRecords(_ now: Now) {
-        for prefix in SharedKey.recorded {
-            for record in records.records(prefix: prefix, at: now.wall) {
+        for kind in SharedKey.recorded where records.changes(ofKind: kind) != routingRecordsRead[kind] {
+            routingRecordsRead[kind] = records.changes(ofKind: kind)
+            for record in records.records(prefix: kind + "/", at: now.wall) {
                 router.limits.recordChanged(key: record.key, value: record.value, at: now)
                 router.cost.recordChanged(key: record.key, value: record.value, at: now)
             }

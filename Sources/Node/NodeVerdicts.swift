@@ -15,6 +15,8 @@ private struct Hearing {
     var tooFastAt: Stage?
     var isAnswered = false
     var delivered = 0
+    /// Whose mailboxes do not exist.
+    var hardBounces: [(recipient: UInt32, reply: Reply)] = []
 }
 
 /// From replies to verdicts: what each recipient's result means, and what is learnt of the upstream.
@@ -27,6 +29,12 @@ extension Node {
         let orphan = transactions.remove(SlabKey(number: handed.id))?.orphan
         let lane = connection.lane
         if handed.isRetry { lanes[lane].busyRetries -= 1 }
+        if isStale {
+            router.limits.giveBack(
+                upstream: lane, provider: handed.provider, recipients: handed.recipients.count, at: now.instant)
+        } else {
+            router.limits.finished(upstream: lane, provider: handed.provider, at: now.instant)
+        }
         if let orphan {
             return orphanEnded(
                 orphan, results, upstream: lanes[lane].upstream.name, remote: connection.remote, now, &effects)
@@ -67,6 +75,10 @@ extension Node {
             }
         }
         decideFailover(hearing.refused, lane, handed.job, isStopping: isStopping, &settlement)
+        for (recipient, reply) in hearing.hardBounces {
+            hardBounced(
+                messages[key].recipients[Int(recipient)].address, reply, upstream: settlement.upstream, now, &effects)
+        }
         learn(hearing, lane, jobs[handed.job].provider, took: settlement.delays.transaction, now, &effects)
         finish(settlement, now, &effects)
     }
@@ -111,6 +123,7 @@ extension Node {
                 settlement.verdicts.append((recipient, .withheld(reply)))
             } else {
                 settlement.verdicts.append((recipient, .failed(reply)))
+                if meaning.replyClass == .badRecipient { hearing.hardBounces.append((recipient, reply)) }
             }
         }
         if meaning.replyClass == .greylisted {

@@ -15,7 +15,7 @@ struct SimulatedUpstream {
     static let moodFaults: [Fault] = [
         .refuseConnect, .hangConnect, .greetPermanent, .greetTransient, .refuseEHLO, .failTLS, .drop, .hang, .nonsense,
         .close421, .staleConnection, .mailTransient, .mailPermanent, .mailRights, .recipientTransient,
-        .recipientPermanent,
+        .recipientPermanent, .domainDown,
         .tooManyRecipients, .dataTransient, .dataPermanent, .contentRefused, .dotTransient, .dotPermanent,
         .dotUnanswered,
         .dotLost, .dotSlow,
@@ -33,6 +33,8 @@ struct SimulatedUpstream {
     var connections: Set<LinkID> = []
     /// Of these domains it says so, for whatever recipient: its provider has something against it.
     var blocks: [String: Reply] = [:]
+    /// For scenarios: recipient domains that it can't reach, and how long it takes to say so.
+    var unreachable: [String: Duration] = [:]
     /// By a person, and a node alone knows it.
     var isSwitchedOff = false
 

@@ -70,17 +70,5 @@ extension Runbook {
                 1. baton upstreams               what was spent where
                 2. raise upstreams[].budget, then restart the nodes one after another (cluster/roll, or baton drain)
                 """),
-        Runbook(
-            name: "records-full", title: "the cluster records take no more",
-            text: """
-                Suppressions, rules, daily counts and budgets stand in one small database that every node holds whole: 100,000
-                records, 32 MiB. It is full, and something could not be written.
-
-                Baton goes on; what it counts towards daily limits and budgets would be forgotten at a restart.
-
-                What to do
-                1. baton suppressions export > FILE             a copy
-                2. baton suppressions remove …                  what is not needed
-                """),
     ]
 }

@@ -47,6 +47,8 @@ extension Limits {
     static let validity = Duration.milliseconds(1500)
     /// Without a sign for so long, the lender is taken for gone.
     static let lenderSilence = Duration.seconds(1)
+    /// Who has just started hears of a lender in this time; the youngest is the last to lend anyway.
+    static let firstWait = Duration.milliseconds(500)
     /// A node is lent nothing more, and what it had is free, after so long without a word.
     static let silence = Duration.milliseconds(800)
     static let release = Duration.milliseconds(1400)

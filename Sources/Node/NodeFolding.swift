@@ -17,7 +17,8 @@ extension Node {
             }
         case .outcome(let outcome):
             for result in outcome.results where cluster.lateOutcomes.count > 0 {
-                cluster.dropLateOutcome(of: outcome.message, recipient: result.recipient, in: id)
+                cluster.dropLateOutcome(
+                    of: outcome.message, recipient: result.recipient, in: id, before: frame.header.epoch)
             }
             if let key = index[outcome.message], messages[key].journal == id, !has(.outcomesForgotten) {
                 fold(outcome, of: key)
@@ -128,6 +129,7 @@ extension Node {
     }
 
     mutating func forget(_ key: MessageKey) {
+        uncache(key)
         let message = messages[key]
         index[message.id] = nil
         journals[message.journal]?.unfinished -= 1

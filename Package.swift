@@ -31,6 +31,7 @@ let package = Package(
         .target(name: "CLinux"),
         .systemLibrary(name: "CTLS", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .target(name: "CMicroHTTPD", linkerSettings: [.linkedLibrary("microhttpd")]),
 
         // The mind: no socket, file, clock or chance.
@@ -45,12 +46,20 @@ let package = Package(
             name: "simulate", dependencies: ["Simulator", "Cluster", "Primitives"], swiftSettings: strict),
 
         // The body.
+        part("Feedback", ["Primitives", "SMTP", "CCrypto"]),
         part("EventLoop", ["Primitives", "CLinux", "CTLS", "CCrypto"]),
         part(
-            "Relay", ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node", "EventLoop", "CLinux", "CCrypto"]),
+            "Relay",
+            [
+                "Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node", "EventLoop", "Feedback", "CLinux",
+                "CCrypto",
+            ]),
         part(
             "Admin",
-            ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node", "EventLoop", "Relay", "CMicroHTTPD"]),
+            [
+                "Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node", "EventLoop", "Feedback", "Relay",
+                "CMicroHTTPD", "CCurl",
+            ]),
         .executableTarget(
             name: "baton",
             dependencies: [
@@ -65,9 +74,10 @@ let package = Package(
         tests("RoutingTests", ["Routing", "SMTP", "Primitives"]),
         tests("NodeTests", ["Node", "Routing", "Cluster", "Journal", "SMTP", "Primitives"]),
         tests("SimulatorTests", ["Simulator", "Node", "Primitives"]),
+        tests("FeedbackTests", ["Feedback", "SMTP", "Primitives"]),
         tests("EventLoopTests", ["EventLoop", "Primitives", "CLinux"]),
         tests("RelayTests", ["Relay", "Cluster", "EventLoop", "Node", "Routing", "Journal", "SMTP", "Primitives"]),
-        tests("AdminTests", ["Admin", "Relay", "Node", "EventLoop", "Primitives"]),
+        tests("AdminTests", ["Admin", "Feedback", "Relay", "Node", "EventLoop", "Primitives"]),
         tests("BatonTests", ["baton", "Primitives"]),
     ],
     swiftLanguageModes: [.v6]

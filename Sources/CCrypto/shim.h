@@ -1,11 +1,16 @@
 #pragma once
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+#include <openssl/pem.h>
 #include <openssl/sha.h>
+#include <openssl/x509.h>
 
 /// HKDF with SHA-256 (RFC 5869), extract and expand; 1 on success. (OpenSSL wants a list of named parameters, which is long in Swift.)
 static inline int baton_hkdf_sha256(const void *secret, size_t secret_size, const void *salt, size_t salt_size,

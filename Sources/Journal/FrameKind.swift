@@ -59,6 +59,7 @@ enum AcceptTag {
     static let tls: UInt64 = 12
     static let concerns: UInt64 = 13
     static let uncertain: UInt64 = 14
+    static let headerField: UInt64 = 15
     /// Pieces in `body` frames: stream, count, then offset and length of each.
     static let pieces: UInt64 = 30
     /// Dot-stuffed content. Always the last field, so that it ends where the frame ends.

@@ -83,6 +83,9 @@ package struct AcceptRecord: Hashable, Sendable {
     package var digest: [UInt8] = []
     /// The Message-ID field's value, for people who search.
     package var messageIDField: [UInt8] = []
+    /// The fields of its header that routes look at, `name:value` with the name in lower case: at a takeover the content may
+    /// be far away.
+    package var headerFields: [[UInt8]] = []
     package var clientAddress = ""
     package var helo: [UInt8] = []
     package var user = ""

@@ -130,6 +130,7 @@ private struct RecordReader {
                 var value = ByteReader(fields.bytes, in: range)
                 accept.concerns = MessageID(try value.readULID())
             case AcceptTag.uncertain: accept.isUncertain = true
+            case AcceptTag.headerField: accept.headerFields.append(bytes(range))
             case AcceptTag.pieces:
                 accept.content = try pieces(range)
                 hasContent = true

@@ -85,6 +85,7 @@ extension AcceptRecord {
             sink.id(concerns.ulid)
         }
         sink.flag(AcceptTag.uncertain, isUncertain)
+        for field in headerFields { sink.field(AcceptTag.headerField, field) }
         for unknown in unknownFields { sink.field(unknown.tag, unknown.bytes) }
     }
 }

@@ -3,13 +3,23 @@ internal import Routing
 internal import SMTP
 
 /// The way to one upstream: what is ready to go there, and the connections that take it.
+///
+/// First tries and retries wait apart, each fairly between users and between destinations.
 struct Lane: Sendable {
+    /// Where a ready job stands.
+    enum Standing: Hashable, Sendable {
+        case none
+        case first(FairQueue<JobKey>.Handle)
+        case retry(FairQueue<JobKey>.Handle)
+        case fresh
+    }
+
     /// Of all slots, what retries may take while first tries wait.
     private static let retryShare = 0.7
 
     let upstream: Upstream
-    private var first = Ring<JobKey>()
-    private var retries = Ring<JobKey>()
+    private var first = FairQueue<JobKey>()
+    private var retries = FairQueue<JobKey>()
     /// Begun on a used connection that turned out dead: these take a fresh one.
     private var fresh = Ring<JobKey>()
     /// Connections that may take a transaction, the latest used last.
@@ -29,14 +39,19 @@ struct Lane: Sendable {
     /// What a connection may take that was used before.
     var reusableCount: Int { first.count + retries.count }
 
-    mutating func enqueue(_ job: JobKey, isRetry: Bool) {
-        if isRetry { retries.append(job) } else { first.append(job) }
+    /// Behind what its user has for the same destination.
+    mutating func enqueue(_ job: JobKey, for key: FairKey, isRetry: Bool) -> Standing {
+        isRetry ? .retry(retries.append(job, for: key)) : .first(first.append(job, for: key))
     }
 
-    mutating func enqueueFresh(_ job: JobKey) { fresh.append(job) }
+    mutating func enqueueFresh(_ job: JobKey) -> Standing {
+        fresh.append(job)
+        return .fresh
+    }
 
-    mutating func enqueueFirst(_ job: JobKey, isRetry: Bool) {
-        if isRetry { retries.prepend(job) } else { first.prepend(job) }
+    /// Before all others.
+    mutating func enqueueFirst(_ job: JobKey, isRetry: Bool) -> Standing {
+        isRetry ? .retry(retries.prepend(job)) : .first(first.prepend(job))
     }
 
     /// The next one for a connection, of which so many are allowed now.
@@ -53,10 +68,14 @@ struct Lane: Sendable {
     /// Everything that was ready, in order of the choices that would have been made.
     mutating func drain() -> [JobKey] { fresh.drain() + retries.drain() + first.drain() }
 
-    mutating func remove(_ job: JobKey) {
-        first.removeAll { $0 == job }
-        retries.removeAll { $0 == job }
-        fresh.removeAll { $0 == job }
+    mutating func remove(_ job: JobKey, at standing: Standing) {
+        switch standing {
+        case .none: break
+        case .first(let handle): first.remove(handle)
+        case .retry(let handle): retries.remove(handle)
+        // There are never more of these than connections.
+        case .fresh: fresh.removeAll { $0 == job }
+        }
     }
 }
 

@@ -45,12 +45,16 @@ struct Message: Sendable {
     let journal: JournalID
     let accepted: WallTime
     let reversePath: Address?
+    /// Whose turns its tries take (`FairKey`): its authenticated user's, else its sender's domain's, else its client's.
+    let user: UInt64
     var recipients: [Recipient]
     let size: UInt64
     let isEightBit: Bool
     let isInternationalized: Bool
     let messageIDField: [UInt8]
     let concerns: MessageID?
+    /// Which routes it satisfies as far as they ask of the message as a whole.
+    var marks: Router.Marks = 0
     /// Where its accept frame (or the outcome that carries it) lies.
     let frameOffset: UInt64
     /// That frame, while it is cached.
@@ -84,6 +88,7 @@ struct Message: Sendable {
         self.journal = journal
         accepted = accept.time
         reversePath = accept.reversePath.map { Address(parsed: $0) }
+        user = accept.userKey
         recipients = accept.recipients.map { Recipient(Address(parsed: $0), until: due) }
         size = accept.size
         isEightBit = accept.isEightBit
@@ -131,6 +136,19 @@ struct Message: Sendable {
     }
 }
 
+extension AcceptRecord {
+    fileprivate var userKey: UInt64 {
+        if !user.isEmpty { return nameKey(user.utf8, kind: 1) }
+        if let reversePath { return nameKey(Address(parsed: reversePath).domain, kind: 2) }
+        return nameKey(clientAddress.utf8, kind: 3)
+    }
+}
+
+extension Address {
+    /// The domain in a `FairKey`, and as the name of a destination.
+    var destinationKey: UInt64 { nameKey(domain) }
+}
+
 struct PendingCommand: Sendable {
     let ticket: Ticket
     let command: Command
@@ -138,7 +156,7 @@ struct PendingCommand: Sendable {
     var wasUnanswered = false
 }
 
-/// Some recipients of one message on one route within one try.
+/// Some recipients of one message, on one route and at one mailbox provider, within one try.
 struct Job: Sendable {
     enum Place: Hashable, Sendable {
         case ready(upstream: Int)
@@ -152,6 +170,7 @@ struct Job: Sendable {
     let message: MessageKey
     var recipients: [UInt32]
     let route: Int
+    let provider: ProviderID
     /// Upstreams that refused it in this try.
     var tried: Router.Mask = 0
     /// Upstreams that lack what the message needs.
@@ -161,7 +180,11 @@ struct Job: Sendable {
     /// When the try began.
     let begun: WallTime
     var queued: Instant
+    /// Whose turns it takes, and where it goes: the domain of its first recipient.
+    let fairKey: FairKey
     var place = Place.unplaced
+    /// Where it stands in its lane, while it is ready.
+    var standing = Lane.Standing.none
     /// The waiting room has an entry of it, if perhaps of an earlier wait.
     var isInWaitingRoom = false
     /// A transaction of it was handed out: what is left of it goes before what has not begun.

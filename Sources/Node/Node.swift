@@ -120,7 +120,9 @@ package struct Node: ~Copyable, Sendable {
         cluster = ClusterNode(settings: ClusterSettings(configuration), at: now.instant)
         router = Router(
             upstreams: configuration.upstreams, routes: configuration.routes,
-            bounceUpstreams: configuration.bounces.upstreams)
+            bounceUpstreams: configuration.bounces.upstreams, settings: configuration.routing,
+            classifier: configuration.classifier, me: configuration.replica.description,
+            start: configuration.incarnation)
         lanes = configuration.upstreams.map { Lane($0) }
         waitingFor = configuration.upstreams.map { _ in 0 }
         laneRecent = configuration.upstreams.map { _ in RecentCounts() }
@@ -156,6 +158,7 @@ package struct Node: ~Copyable, Sendable {
         case .dotSent(let connection): dotSent(connection, now, &effects)
         case .transactionEnded(let connection, let result): transactionEnded(connection, result, now, &effects)
         case .connectionClosed(let connection): connectionClosed(connection, now, &effects)
+        case .feedback(let event): feedbackCame(event, now, &effects)
         case .command(let ticket, let command): self.command(ticket, command, now, &effects)
         case .record(let ticket, let key, let value, let expiry):
             record(ticket, key, value, expiry: expiry, now, &effects)
@@ -235,10 +238,12 @@ package struct Node: ~Copyable, Sendable {
         configuration = new
         configuration.upstreams = upstreams
         configuration.routes = routes
+        configuration.routing = before.routing
         configuration.replica = before.replica
         configuration.incarnation = before.incarnation
         configuration.lease = before.lease
         configuration.isFastFailover = before.isFastFailover
+        if configuration.replyRules != before.replyRules { router.classifier = configuration.classifier }
         patience = Patience(configuration, expiryAllowedFrom: patience.expiryAllowedFrom)
     }
 

@@ -1,5 +1,6 @@
 package import Journal
 package import Primitives
+internal import Routing
 package import SMTP
 
 /// Taking mail: admission, whole messages, long ones while they arrive.
@@ -80,6 +81,7 @@ extension Node {
         record.isEightBit = submission.hasEightBit
         record.isInternationalized = submission.envelope.smtputf8
         record.messageIDField = submission.messageIDField
+        record.headerFields = submission.headerFields
         record.clientAddress = submission.clientAddress
         record.helo = submission.helo
         record.user = submission.user
@@ -111,7 +113,8 @@ extension Node {
         let (epoch, offset) = journals.nextPlace(in: id)
         let (bytes, start) = Frame.encodeAccept(record, slices: slices, epoch: epoch, journal: id, offset: offset)
         let run = ContentPiece(offset: offset + UInt64(start), count: UInt32(bytes.count - start))
-        let key = insert(Message(record, in: id, frameOffset: offset, frame: bytes, runs: [run], due: now.instant))
+        let key = insert(
+            Message(record, in: id, frameOffset: offset, frame: bytes, runs: [run], due: now.instant), record)
         _ = appendEncoded(bytes, to: id, then: .accepted(key, since: now.instant, Origin(record)), now, &effects)
         cache(key)
         return key
@@ -128,13 +131,15 @@ extension Node {
         let pieces = [ContentPiece(offset: start, count: UInt32(prefix.count))] + arriving.pieces
         record.content = .pieces(stream, pieces)
         let offset = journals.nextPlace(in: id).offset
-        let key = insert(Message(record, in: id, frameOffset: offset, frame: nil, runs: pieces, due: now.instant))
+        let key = insert(
+            Message(record, in: id, frameOffset: offset, frame: nil, runs: pieces, due: now.instant), record)
         append(.accept(record), to: id, then: .accepted(key, since: now.instant, Origin(record)), now, &effects)
         return key
     }
 
-    mutating func insert(_ message: Message) -> MessageKey {
+    mutating func insert(_ message: Message, _ record: AcceptRecord) -> MessageKey {
         let key = messages.insert(message)
+        messages[key].marks = router.marks(for: RouteFacts(record))
         index[message.id] = key
         journals.count(unfinished: 1, in: message.journal)
         return key
@@ -200,6 +205,13 @@ extension Node {
         guard messages.contains(key), let frame = messages[key].frame else { return }
         cachedBytes -= frame.count
         messages[key].frame = nil
+    }
+}
+
+extension RouteFacts {
+    init(_ record: AcceptRecord) {
+        self.init(
+            user: record.user, client: record.clientAddress, size: record.size, headerFields: record.headerFields)
     }
 }
 

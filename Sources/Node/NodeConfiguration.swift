@@ -15,6 +15,35 @@ package struct NodeConfiguration: Hashable, Sendable {
         package init() {}
     }
 
+    /// Addresses that get no mail.
+    package struct Suppressions: Hashable, Sendable {
+        package enum Check: String, Hashable, Sendable, CaseIterable {
+            /// The client is told at RCPT.
+            case rcpt
+            /// The recipient bounces when its mail is routed.
+            case routing
+            case off
+        }
+
+        package var check = Check.rcpt
+        /// Whether a bad recipient's bounce puts it on the list.
+        package var hardBounces = true
+        package var expiry = Duration.days(90)
+        package init() {}
+    }
+
+    /// A file that was read and checked.
+    package struct ReplyRules: Hashable, Sendable {
+        /// Its name, for what tells which rule applied.
+        package var file: String
+        package var text: String
+
+        package init(file: String, text: String) {
+            self.file = file
+            self.text = text
+        }
+    }
+
     package var cluster: String
     package var replica: ReplicaID
     /// When this process began, higher than at every start before (`protocol.md`, 'Names').
@@ -39,6 +68,10 @@ package struct NodeConfiguration: Hashable, Sendable {
     package var uncertain = Uncertain.resend
     package var bounces = Bounces()
     package var softBounce = false
+    package var routing = RoutingSettings()
+    /// The user's own file of reply rules.
+    package var replyRules: ReplyRules?
+    package var suppressions = Suppressions()
     /// Below the first mark of free space no mail is taken (`architecture.md`, 'Storage rules').
     package var minimumFree = ByteCount.gibibytes(2)
     package var minimumFreeShare = 0.10
@@ -62,5 +95,13 @@ package struct NodeConfiguration: Hashable, Sendable {
         self.upstreams = upstreams
         self.routes = routes
         self.seed = seed
+    }
+}
+
+extension NodeConfiguration {
+    /// With the user's own rules; those that can't be read were refused before, and count for nothing here.
+    var classifier: ReplyClassifier {
+        guard let replyRules else { return .standard }
+        return (try? ReplyClassifier(extending: replyRules.text, named: replyRules.file)) ?? .standard
     }
 }

@@ -114,7 +114,7 @@ extension Node {
         messages[rest.message].jobs += 1
         let restKey = jobs.insert(rest)
         claim(restKey)
-        lanes[lane].enqueueFirst(restKey, isRetry: rest.isRetry)
+        jobs[restKey].standing = lanes[lane].enqueueFirst(restKey, isRetry: rest.isRetry)
     }
 
     /// No upstream of its route can carry it: it is bounced rather than mangled.

@@ -53,6 +53,9 @@ package enum NodeEvent: Sendable {
     /// An idle connection was ended by the upstream.
     case connectionClosed(ConnectionID)
 
+    /// What was said of a message after the upstream's 250.
+    case feedback(FeedbackEvent)
+
     // People.
     case command(Ticket, Command)
     /// For the whole cluster (keys: `drain/NODE`, `upstream/NAME/off`, `cluster/version`): answered by `.recorded` once a majority of the known nodes has it.
@@ -91,6 +94,8 @@ package struct Submission: Sendable {
     package var size: UInt64
     package var hasEightBit: Bool
     package var messageIDField: [UInt8]
+    /// Those that routes look at (`Route.headerFields`), `name:value` with the name in lower case.
+    package var headerFields: [[UInt8]] = []
     package var clientAddress: String
     package var helo: [UInt8]
     package var user: String

@@ -52,7 +52,7 @@ extension Node {
             // Nothing says whether its decision was made before the process ended: it is made again.
             for position in message.recipients.indices { message.recipients[position].openAttempt = 1 }
         }
-        let key = insert(message)
+        let key = insert(message, accept)
         journals[id]?.recovered.append(key)
         // Finished messages leave their keys behind.
         guard let held = journals[id], held.recovered.count > 2 * held.unfinished + 1024 else { return }

@@ -81,8 +81,8 @@ extension Node {
         jobs[job].tried |= 1 << Router.Mask(lane)
         jobs[job].refusal = first.verdict.reply
         let another = router.hasUsable(
-            route: jobs[job].route, excluding: jobs[job].tried | jobs[job].lacking,
-            isNullSender: messages[settlement.message].reversePath == nil)
+            route: jobs[job].route, provider: jobs[job].provider, excluding: jobs[job].tried | jobs[job].lacking,
+            isNullSender: messages[settlement.message].reversePath == nil, at: present.instant)
         for (recipient, verdict) in refused {
             if another || isStopping {
                 settlement.verdicts.append((recipient, .notSent(verdict.reply, "")))
@@ -205,7 +205,7 @@ extension Node {
             let run = ContentPiece(
                 offset: offset + UInt64(bytes.count - content.count), count: UInt32(content.count))
             noticeKey = insert(
-                Message(notice, in: journal, frameOffset: offset, frame: nil, runs: [run], due: now.instant))
+                Message(notice, in: journal, frameOffset: offset, frame: nil, runs: [run], due: now.instant), notice)
         }
         _ = appendEncoded(
             bytes, to: journal, then: .outcome(key, record, settlement.delays, notice: noticeKey, asker), now, &effects)

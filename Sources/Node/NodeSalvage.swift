@@ -39,7 +39,7 @@ extension Node {
                 message.recipients[position].state =
                     recipient.isHeld ? .held : .waiting(until: dueInstant(recipient.due))
             }
-            let key = insert(message)
+            let key = insert(message, salvaged.accept)
             journals[id]?.recovered.append(key)
         }
         for message in report.unreadable {
@@ -104,6 +104,7 @@ extension Node {
     private mutating func carryOver(
         from old: Message, to key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]
     ) {
+        messages[key].marks = old.marks
         let unfinished = old.recipients.filter { !$0.isFinished }
         var outcome = OutcomeRecord(message: old.id, attempt: 0, time: now.wall, upstream: "", remote: "", results: [])
         for (position, recipient) in unfinished.enumerated() {

@@ -18,32 +18,36 @@ extension Node {
         }
     }
 
-    /// Makes one job of the due recipients of each route.
+    /// Makes one job of the due recipients of each route and mailbox provider.
     mutating func beginTry(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
         guard messages[key].isCommitted, messages[key].pendingCommand == nil,
             journals.isActive(messages[key].journal)
         else { return }
         decideWhatIsOpen(key, now, &effects)
-        // Nearly every message has recipients on one route only.
-        var groups: [(route: Int, recipients: [UInt32])] = []
+        // Nearly every message has recipients on one route and at one provider only.
+        var groups: [(route: Int, provider: ProviderID, recipients: [UInt32])] = []
         var isRetry = false
         for position in messages[key].recipients.indices {
             guard case .waiting(let at) = messages[key].recipients[position].state, at <= now.instant else { continue }
+            let address = messages[key].recipients[position].address
             let route = router.route(
-                sender: messages[key].reversePath, recipient: messages[key].recipients[position].address)
+                sender: messages[key].reversePath, recipient: address, marks: messages[key].marks)
+            let provider = router.providers.provider(of: address.domainKey)
             if messages[key].recipients[position].tries > 0 { isRetry = true }
             messages[key].recipients[position].tries += 1
-            if let group = groups.firstIndex(where: { $0.route == route }) {
+            if let group = groups.firstIndex(where: { $0.route == route && $0.provider == provider }) {
                 groups[group].recipients.append(UInt32(position))
             } else {
-                groups.append((route, [UInt32(position)]))
+                groups.append((route, provider, [UInt32(position)]))
             }
         }
         for group in groups {
+            let destination = messages[key].recipients[Int(group.recipients[0])].address.destinationKey
             let job = jobs.insert(
                 Job(
-                    message: key, recipients: group.recipients, route: group.route, isRetry: isRetry, begun: now.wall,
-                    queued: now.instant))
+                    message: key, recipients: group.recipients, route: group.route, provider: group.provider,
+                    isRetry: isRetry, begun: now.wall, queued: now.instant,
+                    fairKey: FairKey(user: messages[key].user, destination: destination)))
             messages[key].jobs += 1
             claim(job)
             place(job, now, &effects)
@@ -71,28 +75,44 @@ extension Node {
     mutating func place(_ key: JobKey, _ now: Now, _ effects: inout [NodeEffect]) {
         let job = jobs[key]
         let isNullSender = messages[job.message].reversePath == nil
-        switch router.choose(
-            route: job.route, excluding: job.tried | job.lacking, isNullSender: isNullSender)
-        {
-        case .upstream(let lane):
+        switch choose(for: key, isNullSender: isNullSender, now) {
+        case .upstream(let lane), .probe(let lane):
             jobs[key].place = .ready(upstream: lane)
             if job.needsFreshConnection {
-                lanes[lane].enqueueFresh(key)
+                jobs[key].standing = lanes[lane].enqueueFresh(key)
             } else if job.hasBegun {
-                lanes[lane].enqueueFirst(key, isRetry: job.isRetry)
+                jobs[key].standing = lanes[lane].enqueueFirst(key, isRetry: job.isRetry)
             } else {
-                lanes[lane].enqueue(key, isRetry: job.isRetry)
+                jobs[key].standing = lanes[lane].enqueue(key, for: job.fairKey, isRetry: job.isRetry)
             }
             pump(lane, now, &effects)
         case .noneUsable where job.tried == 0:
             wait(key)
         case .exhausted where job.tried == 0 && job.lacking != 0:
             refuseForLack(key, now, &effects)
+        case .noneTrusted:
+            let provider = router.providers.name(job.provider)
+            let reply = job.refusal ?? Reply(451, 4, 7, 1, "\(provider) refuses every upstream of its route")
+            end(key, with: job.recipients.map { ($0, .deferred(reply)) }, now, &effects)
+        case .noneFree:
+            let reply = job.refusal ?? Reply(451, 4, 4, 5, "The limits of every upstream of its route are used up")
+            end(key, with: job.recipients.map { ($0, .deferred(reply)) }, now, &effects)
         case .noneUsable, .exhausted:
             // Without a refusal it is the configuration that has no way for it, which may change before its lifetime ends.
             let reply = job.refusal ?? Reply(451, 4, 4, 4, "No upstream of its route takes it")
             end(key, with: job.recipients.map { ($0, .deferred(reply)) }, now, &effects)
         }
+    }
+
+    private mutating func choose(for key: JobKey, isNullSender: Bool, _ now: Now) -> Router.Choice {
+        var idle: Router.Mask = 0
+        for lane in lanes.indices {
+            router.ready[lane] = lanes[lane].readyCount
+            if !lanes[lane].idle.isEmpty { idle |= 1 << Router.Mask(lane) }
+        }
+        return router.choose(
+            route: jobs[key].route, provider: jobs[key].provider, excluding: jobs[key].tried | jobs[key].lacking,
+            isNullSender: isNullSender, idle: idle, random: &random, at: now.instant)
     }
 
     // MARK: Waiting for an upstream
@@ -136,7 +156,7 @@ extension Node {
     /// Removes one job from wherever it waits; false when a connection has it.
     mutating func withdraw(_ key: JobKey) -> Bool {
         switch jobs[key].place {
-        case .ready(let lane): lanes[lane].remove(key)
+        case .ready(let lane): lanes[lane].remove(key, at: jobs[key].standing)
         case .waitingForUpstream:
             // Its entry in the waiting room is passed over later.
             for lane in lanes(of: key) { waitingFor[lane] -= 1 }

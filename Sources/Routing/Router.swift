@@ -3,47 +3,95 @@ package import SMTP
 
 /// Which upstream each recipient's mail takes now.
 ///
-/// A route is the first that matches sender and recipient. Among its usable upstreams the choice is smooth weighted
-/// round robin: shares are exact over any run of choices and equal turns are never bunched. The fallback ones count only
-/// while none of the others is usable. Health and reputation multiply into `weight(of:)`.
+/// A route is the first that matches; its upstreams stand in tiers, of which a later one counts only while no upstream of
+/// those before is usable. Within a tier the choice is smooth weighted round robin (`Turns`), by
+/// weight = configured weight × health × reputation × headroom × cost (`RouterChoice.swift`).
+///
+/// Composed of values that each know one thing; who feeds them what happened speaks to them directly.
 package struct Router: Sendable {
     /// A set of upstreams as bits: a configuration has at most 64.
     package typealias Mask = UInt64
     package static let maximumUpstreams = 64
-
-    package enum Choice: Hashable, Sendable {
-        case upstream(Int)
-        /// Some upstream of the route was not excluded, but none is usable now.
-        case noneUsable
-        /// Every upstream of the route was excluded.
-        case exhausted
-    }
-
-    private struct Tiers: Hashable, Sendable {
-        let primary: [Int]
-        let fallback: [Int]
-        let all: Mask
-
-        init(primary: [Int], fallback: [Int]) {
-            self.primary = primary
-            self.fallback = fallback
-            all = (primary + fallback).reduce(0) { $0 | 1 << Mask($1) }
-        }
-    }
+    /// Which of the routes that ask of the message as a whole a message satisfies, as bits.
+    package typealias Marks = UInt64
+    package static let maximumMarkedRoutes = 64
 
     package private(set) var upstreams: [Upstream]
-    private var routes: [Route]
-    private var tiers: [Tiers]
+    package private(set) var routes: [Route]
+    package let settings: RoutingSettings
+    /// Per route, tier by tier; empty tiers are left out.
+    let tiers: [[[Int]]]
+    /// Per route, all its upstreams.
+    private let masks: [Mask]
     /// Those that take mail with the null reverse-path.
     private let nullSenderMask: Mask
-    /// Per tier list, each upstream's credit.
-    private var credits: [[Double]]
+    /// Per route its bit in a message's marks; 0 for one that asks nothing of the message as a whole.
+    private let marks: [Marks]
+    private let isAnyMarked: Bool
+    private let isAnySenderListed: Bool
+
+    // What is known.
     package var health: [UpstreamHealth]
+    package var reputation: Reputation
+    package var limits: Limits
+    package var cost: Cost
+    package var providers: Providers
+    package var classifier: ReplyClassifier
+    /// Per upstream, what is ready to go there from this node and has not begun: told by whoever knows, before a choice.
+    package var ready: [Int]
+    var turns: Turns
+    // Reused by each choice, so that none allocates.
+    var candidates: [Turns.Candidate] = []
 
     /// Names in routes must be those of upstreams; unknown ones are passed over (`config check` refuses them).
-    package init(upstreams: [Upstream], routes: [Route], bounceUpstreams: [String]) {
+    ///
+    /// - Parameters:
+    ///   - me: This node, as others name it.
+    ///   - start: Grows with every start of any process of the cluster, about.
+    package init(
+        upstreams: [Upstream], routes: [Route], bounceUpstreams: [String],
+        settings: RoutingSettings = RoutingSettings(), classifier: ReplyClassifier = .standard, me: String = "",
+        start: UInt64 = 0
+    ) {
         precondition(upstreams.count <= Router.maximumUpstreams)
         self.upstreams = upstreams
+        self.settings = settings
+        self.classifier = classifier
+        let all = Router.complete(routes, upstreams, bounceUpstreams)
+        self.routes = all
+        func indices(_ names: [String]) -> [Int] {
+            names.compactMap { name in upstreams.firstIndex { $0.name == name } }
+        }
+        tiers = all.map { route in ([route.upstreams] + route.fallback).map(indices).filter { !$0.isEmpty } }
+        masks = tiers.map { $0.joined().reduce(0) { $0 | 1 << Mask($1) } }
+        nullSenderMask = upstreams.indices.reduce(0) { upstreams[$1].nullSender ? $0 | 1 << Mask($1) : $0 }
+        var marked: Marks = 0
+        marks = all.map { route in
+            guard route.asksOfMessage else { return 0 }
+            // `config check` refuses more.
+            precondition(marked < Router.maximumMarkedRoutes, "too many routes ask of the message as a whole")
+            marked += 1
+            return 1 << (marked - 1)
+        }
+        isAnyMarked = marked > 0
+        isAnySenderListed = all.contains { !$0.senders.isEmpty }
+        health = upstreams.map { UpstreamHealth(maximumConnections: $0.maximumConnections) }
+        ready = upstreams.map { _ in 0 }
+        turns = Turns(upstreamCount: upstreams.count)
+        var providers = Providers()
+        let limited = Set(upstreams.flatMap(\.perProvider.keys)).subtracting(["*"]).sorted()
+        let numbers = limited.map { ($0, providers.id(named: $0)) }
+        self.providers = providers
+        reputation = Reputation(upstreams: upstreams.map(\.name), settings: settings.reputation, me: me)
+        limits = Limits(
+            upstreams: upstreams, me: me, start: start, providers: Dictionary(uniqueKeysWithValues: numbers))
+        cost = Cost(upstreams: upstreams, me: me, preference: settings.costPreference)
+        candidates.reserveCapacity(upstreams.count)
+    }
+
+    private static func complete(
+        _ routes: [Route], _ upstreams: [Upstream], _ bounceUpstreams: [String]
+    ) -> [Route] {
         var all = routes
         if !bounceUpstreams.isEmpty {
             var bounces = Route(upstreams: bounceUpstreams)
@@ -51,95 +99,54 @@ package struct Router: Sendable {
             all.insert(bounces, at: 0)
         }
         // Mail that no route matches takes any upstream: it must never be without one.
-        if !all.contains(where: { $0.matchesEverything }) {
-            all.append(Route(upstreams: upstreams.map(\.name)))
-        }
-        self.routes = all
-        func indices(_ names: [String]) -> [Int] {
-            names.compactMap { name in upstreams.firstIndex { $0.name == name } }
-        }
-        tiers = all.map { Tiers(primary: indices($0.upstreams), fallback: indices($0.fallback)) }
-        nullSenderMask = upstreams.indices.reduce(0) {
-            upstreams[$1].nullSender ? $0 | 1 << Mask($1) : $0
-        }
-        credits = all.map { _ in Array(repeating: 0, count: upstreams.count) }
-        health = upstreams.map { UpstreamHealth(maximumConnections: $0.maximumConnections) }
+        if !all.contains(where: \.takesAll) { all.append(Route(upstreams: upstreams.map(\.name))) }
+        return all
     }
 
-    /// The index of the route that these two take.
-    package func route(sender: Address?, recipient: Address) -> Int {
+    // MARK: Routes
+
+    /// Which routes a message satisfies as far as they ask of it as a whole: found once, when it comes.
+    package func marks(for facts: RouteFacts) -> Marks {
+        guard isAnyMarked else { return 0 }
+        let priority = facts.priority
+        let client = ClientRange(client: facts.client)
+        var found: Marks = 0
+        for (route, mark) in zip(routes, marks) where mark != 0 {
+            if route.matches(facts, priority: priority, client: client) { found |= mark }
+        }
+        return found
+    }
+
+    /// The index of the route that a recipient's mail takes.
+    package func route(sender: Address?, recipient: Address, marks found: Marks = 0) -> Int {
         if routes.count == 1 { return 0 }
         let recipientDomain = recipient.domainKey
         let senderDomain = sender?.domainKey ?? ""
-        let senderText = sender.map { $0.description.lowercased() } ?? "<>"
-        for (index, route) in routes.enumerated() {
-            if route.matches(
-                sender: senderText, senderDomain: senderDomain, recipientDomain: recipientDomain)
-            {
+        let senderText = isAnySenderListed ? sender.map { $0.description.lowercased() } ?? "<>" : ""
+        for (index, route) in routes.enumerated() where marks[index] & ~found == 0 {
+            if route.matches(sender: senderText, senderDomain: senderDomain, recipientDomain: recipientDomain) {
                 return index
             }
         }
         return routes.count - 1
     }
 
+    package func route(for subject: RouteSubject) -> Int {
+        route(sender: subject.sender, recipient: subject.recipient, marks: marks(for: subject.facts))
+    }
+
     /// Every upstream of a route that takes such a sender, fallback included.
     package func mask(route: Int, isNullSender: Bool) -> Mask {
-        tiers[route].all & (isNullSender ? nullSenderMask : .max)
-    }
-
-    /// Picks by weight among the usable ones that are not excluded, and takes its turn.
-    package mutating func choose(route: Int, excluding excluded: Mask, isNullSender: Bool) -> Choice {
-        let candidates = mask(route: route, isNullSender: isNullSender) & ~excluded
-        if candidates == 0 { return .exhausted }
-        let best =
-            takeTurn(of: tiers[route].primary, candidates, route)
-            ?? takeTurn(of: tiers[route].fallback, candidates, route)
-        return best.map { .upstream($0) } ?? .noneUsable
-    }
-
-    private mutating func takeTurn(of tier: [Int], _ candidates: Mask, _ route: Int) -> Int? {
-        var best: Int?
-        var total = 0.0
-        for index in tier where candidates & (1 << Mask(index)) != 0 && health[index].isUsable {
-            // Weight 0 takes what no other can.
-            let weight = max(upstreams[index].weight, 1e-9)
-            total += weight
-            credits[route][index] += weight
-            if best.map({ credits[route][index] > credits[route][$0] }) ?? true { best = index }
-        }
-        if let best { credits[route][best] -= total }
-        return best
-    }
-
-    /// Whether `choose` would find one.
-    package func hasUsable(route: Int, excluding excluded: Mask, isNullSender: Bool) -> Bool {
-        let candidates = mask(route: route, isNullSender: isNullSender) & ~excluded
-        return health.indices.contains { candidates & (1 << Mask($0)) != 0 && health[$0].isUsable }
+        masks[route] & (isNullSender ? nullSenderMask : .max)
     }
 
     /// The share that the configuration wants for an upstream, of the first route that has it: 0 to 1.
     package func wantedShare(_ index: Int) -> Double {
-        guard let tier = tiers.last(where: { $0.primary.contains(index) }) else { return 0 }
-        let total = tier.primary.reduce(0) { $0 + upstreams[$1].weight }
+        guard let tier = tiers.compactMap(\.first).last(where: { $0.contains(index) }) else { return 0 }
+        let total = tier.reduce(0) { $0 + upstreams[$1].weight }
         return total > 0 ? upstreams[index].weight / total : 0
     }
-}
 
-extension Route {
-    fileprivate var matchesEverything: Bool {
-        recipientDomains.isEmpty && senderDomains.isEmpty && senders.isEmpty
-    }
-
-    fileprivate func matches(sender: String, senderDomain: String, recipientDomain: String) -> Bool {
-        (senders.isEmpty || senders.contains(sender))
-            && (senderDomains.isEmpty
-                || senderDomains.contains { Route.domain(senderDomain, matches: $0) })
-            && (recipientDomains.isEmpty
-                || recipientDomains.contains { Route.domain(recipientDomain, matches: $0) })
-    }
-
-    private static func domain(_ domain: String, matches pattern: String) -> Bool {
-        if pattern.hasPrefix("*.") { return domain.hasSuffix(pattern.dropFirst()) }
-        return domain == pattern
-    }
+    /// Pairs of route and provider whose turns are remembered, for the bound on memory.
+    package var pairCount: Int { turns.pairCount }
 }

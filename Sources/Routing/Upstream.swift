@@ -31,23 +31,24 @@ package struct Upstream: Hashable, Sendable {
     /// Whether it takes mail with the null reverse-path.
     package var nullSender = true
     package var timeouts = ClientTimeouts()
+    /// At most so much of each, in the whole cluster; several may name different periods.
+    package var rates: [Rate] = []
+    /// Upstreams of one account share its limits: of each period the lowest of theirs. Nil for one of its own.
+    package var account: String?
+    package var price: Price?
+    /// In the price's currency, by days and months of UTC; over it nothing more goes this way.
+    package var budgetPerDay: Double?
+    package var budgetPerMonth: Double?
+    package var warmup: WarmUp?
+    /// Limits of the pair of this upstream and one mailbox provider, by its name; `*` for each that is not named.
+    package var perProvider: [String: ProviderLimits] = [:]
+    /// Its events; nil when it sends none.
+    package var feedback: UpstreamFeedback?
+    /// What stands for the sender in MAIL, with `{id}` in its local part; nil leaves the message's own.
+    package var envelopeSender: String?
 
     package init(name: String, addresses: [String]) {
         self.name = name
         self.addresses = addresses
     }
-}
-
-/// Which upstreams a recipient's mail may take. The first route that matches counts.
-package struct Route: Hashable, Sendable {
-    /// Lower-case domains, `*.example.com` for all below one; empty matches any.
-    package var recipientDomains: [String] = []
-    package var senderDomains: [String] = []
-    /// Whole addresses in lower case; `<>` is the null reverse-path; empty matches any.
-    package var senders: [String] = []
-    /// Names of upstreams; the fallback ones are used while none of the others is usable.
-    package var upstreams: [String]
-    package var fallback: [String] = []
-
-    package init(upstreams: [String]) { self.upstreams = upstreams }
 }

@@ -15,7 +15,7 @@ package struct ContentCollector: Sendable {
     package static let maximumReceived = 100
 
     private let maximumSize: UInt64
-    private var header = HeaderScan()
+    private var header: HeaderScan
     private var summary = ContentSummary()
     private var defects = Defects()
     private var isComplete = false
@@ -29,7 +29,11 @@ package struct ContentCollector: Sendable {
     private var stuffedDots: UInt64 = 0
     private var octets: UInt64 = 0
 
-    package init(maximumSize: UInt64) { self.maximumSize = maximumSize }
+    /// - Parameter headerFields: Names in lower case of those whose values are wanted.
+    package init(maximumSize: UInt64, headerFields: [[UInt8]] = []) {
+        self.maximumSize = maximumSize
+        header = HeaderScan(wanted: headerFields)
+    }
 
     /// Whether the message is going to be refused whatever follows; no more of its content is kept.
     package var isRefused: Bool { !defects.isEmpty }

@@ -9,6 +9,12 @@ struct HeaderScan {
     /// The last field was an empty `Message-ID:`, whose value is on the next line.
     private var awaitsMessageID = false
     private var kept: [UInt8] = []
+    /// Fields whose values are wanted: their names in lower case.
+    private let wanted: [[UInt8]]
+    /// The last field is one of them: its next lines belong to it.
+    private var isKeeping = false
+
+    init(wanted: [[UInt8]]) { self.wanted = wanted }
 
     mutating func beginLine(_ bytes: UnsafeRawBufferPointer) {
         kept.append(contentsOf: bytes.prefix(max(0, HeaderScan.maximumKept - kept.count)))
@@ -31,6 +37,7 @@ struct HeaderScan {
         if start == end {
             isOpen = false
         } else if isBlank(bytes[start]), hasField {
+            if isKeeping { extendField(bytes[start..<end], &summary) }
             if awaitsMessageID { takeMessageID(bytes[start..<end], &summary) }
         } else if let colon = FieldName.end(in: bytes, from: start, to: end) {
             hasField = true
@@ -52,6 +59,7 @@ struct HeaderScan {
     private mutating func takeField(
         _ bytes: UnsafeRawBufferPointer, name: Range<Int>, body: Range<Int>, _ summary: inout ContentSummary
     ) {
+        if !wanted.isEmpty { keepField(bytes, name: name, body: body, &summary) }
         switch name.count {
         case 4:
             if hasWord("DATE", in: bytes, at: name.lowerBound) { summary.hasDate = true }
@@ -65,6 +73,29 @@ struct HeaderScan {
             takeMessageID(bytes[body], &summary)
         default: break
         }
+    }
+
+    private mutating func keepField(
+        _ bytes: UnsafeRawBufferPointer, name: Range<Int>, body: Range<Int>, _ summary: inout ContentSummary
+    ) {
+        let found = wanted.first { wanted in
+            guard wanted.count == name.count else { return false }
+            return zip(wanted, bytes[name]).allSatisfy { $0 == lowercased($1) }
+        }
+        isKeeping = found != nil && summary.headerFields.count < ContentSummary.maximumHeaderFields
+        guard isKeeping, let found else { return }
+        summary.headerFields.append(found + [0x3a])
+        extendField(bytes[body], &summary)
+    }
+
+    /// Adds a line to the last field that is kept, without the white space around the value (RFC 5322 §2.2.3).
+    private func extendField(_ text: Slice<UnsafeRawBufferPointer>, _ summary: inout ContentSummary) {
+        var text = text
+        let last = summary.headerFields.count - 1
+        if summary.headerFields[last].last == 0x3a { text = text.drop { isBlank($0) } }
+        while let end = text.last, isBlank(end) { text.removeLast() }
+        let room = ContentSummary.maximumHeaderField - summary.headerFields[last].count
+        summary.headerFields[last].append(contentsOf: text.prefix(max(0, room)))
     }
 
     private mutating func takeMessageID(_ text: Slice<UnsafeRawBufferPointer>, _ summary: inout ContentSummary) {

@@ -94,7 +94,7 @@ extension Plan {
         if configuration.upstreams.count > 1, random.chance(0.3) {
             let names = configuration.upstreams.map(\.name)
             configuration.routes = [Route(upstreams: Array(names.dropLast()))]
-            configuration.routes[0].fallback = Array(names.suffix(1))
+            configuration.routes[0].fallback = [Array(names.suffix(1))]
         }
         if random.chance(0.1) { configuration.bounces.upstreams = [configuration.upstreams[0].name] }
         // A null reverse-path must find a way.

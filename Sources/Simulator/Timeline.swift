@@ -30,6 +30,8 @@ extension NodeEvent {
                 + result.recipients.map { "\($0.words)" }.joined(separator: ", ")
                 + (result.connectionUsable ? "" : "; not usable") + (result.staleConnection ? "; stale" : "")
         case .connectionClosed(let connection): "connection \(connection.number) closed while idle"
+        case .feedback(let event):
+            "feedback: \(event.message?.short ?? "a message nobody knows") to \(event.recipient) by \(event.upstream) \(event.kind)"
         case .command(_, let command): "command \(command.verb) \(command.message.short)"
         case .record(let ticket, let key, let value, _):
             "record \(key) \(value == nil ? "removed" : "set") (ticket \(ticket.number))"

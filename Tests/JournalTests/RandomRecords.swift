@@ -55,6 +55,7 @@ struct RandomRecords {
         accept.isUncertain = random.chance(0.5)
         accept.digest = random.chance(0.5) ? bytes(32) : []
         accept.messageIDField = bytes(60)
+        accept.headerFields = many(3) { $0.bytes(40) }
         accept.clientAddress = text()
         accept.helo = bytes(30)
         accept.user = text()

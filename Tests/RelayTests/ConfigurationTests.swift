@@ -115,8 +115,8 @@ struct ConfigurationTests {
             "upstreams[1].name: line 4: two upstreams are named \"o\"; names are unique"
         ),
         (
-            file(upstreams: #"[{ name: "o", address: ["h:25"], rate: "50/s" }]"#),
-            "upstreams[0].rate: line 4: not in this version; remove the key"
+            file(upstreams: #"[{ name: "o", address: ["h:25"], user: "x" }]"#),
+            "upstreams[0].user: line 4: not in this version; remove the key"
         ),
         (
             file(upstreams: #"[{ name: "o", address: ["10.0.0.1:25"], tls: "verify" }]"#),
@@ -128,7 +128,7 @@ struct ConfigurationTests {
         ),
         (
             file(rest: #"routes: [{ client: "x", upstreams: ["own"] }]"#),
-            "routes[0].client: line 5: not in this version; remove the key"
+            "routes[0].client: line 5: expected an address or range such as \"10.0.3.0/24\", got \"x\""
         ),
         (
             file(rest: #"delivery: { uncertain: "drop" }"#),

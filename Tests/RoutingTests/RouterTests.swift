@@ -22,12 +22,22 @@ struct RouterTests {
     private func choices(_ router: inout Router, _ count: Int, excluding: Router.Mask = 0, null: Bool = false) -> [Int]
     {
         (0..<count).map { _ in
-            if case .upstream(let index) = router.choose(route: 0, excluding: excluding, isNullSender: null) {
+            if case .upstream(let index) = choose(&router, excluding, null: null) {
                 index
             } else {
                 -1
             }
         }
+    }
+
+    private func choose(_ router: inout Router, _ excluding: Router.Mask, null: Bool = false) -> Router.Choice {
+        var random = SeededRandom(seed: 1)
+        return router.choose(
+            route: 0, provider: .other, excluding: excluding, isNullSender: null, random: &random, at: now)
+    }
+
+    private func hasUsable(_ router: Router, _ excluding: Router.Mask) -> Bool {
+        router.hasUsable(route: 0, provider: .other, excluding: excluding, isNullSender: false, at: now)
     }
 
     private func address(_ text: String) -> Address { Address(parsed: Array(text.utf8)) }
@@ -64,7 +74,7 @@ struct RouterTests {
     func fallback() {
         var router = router([1, 1, 1]) { _, routes in
             routes[0].upstreams = ["u0", "u1"]
-            routes[0].fallback = ["u2"]
+            routes[0].fallback = [["u2"]]
         }
         #expect(choices(&router, 10).allSatisfy { $0 != 2 })
         _ = router.health[0].failed("gone", spread: 0, at: now)
@@ -79,19 +89,19 @@ struct RouterTests {
     func exclusion() {
         var router = router([1, 1])
         #expect(choices(&router, 3, excluding: 0b01) == [1, 1, 1])
-        #expect(router.choose(route: 0, excluding: 0b11, isNullSender: false) == .exhausted)
-        #expect(!router.hasUsable(route: 0, excluding: 0b11, isNullSender: false))
+        #expect(choose(&router, 0b11) == .exhausted)
+        #expect(!hasUsable(router, 0b11))
         _ = router.health[1].failed("gone", spread: 0, at: now)
-        #expect(router.choose(route: 0, excluding: 0b01, isNullSender: false) == .noneUsable)
-        #expect(!router.hasUsable(route: 0, excluding: 0b01, isNullSender: false))
-        #expect(router.hasUsable(route: 0, excluding: 0b10, isNullSender: false))
+        #expect(choose(&router, 0b01) == .noneUsable)
+        #expect(!hasUsable(router, 0b01))
+        #expect(hasUsable(router, 0b10))
     }
 
     @Test("one that is switched off is not usable, and may come back")
     func disabled() {
         var router = router([1])
         router.health[0].isDisabled = true
-        #expect(router.choose(route: 0, excluding: 0, isNullSender: false) == .noneUsable)
+        #expect(choose(&router, 0) == .noneUsable)
     }
 
     @Test("null senders take only those that take them")
@@ -99,7 +109,7 @@ struct RouterTests {
         var router = router([1, 1]) { upstreams, _ in upstreams[0].nullSender = false }
         #expect(choices(&router, 3, null: true) == [1, 1, 1])
         #expect(choices(&router, 2).contains(0))
-        #expect(router.choose(route: 0, excluding: 0b10, isNullSender: true) == .exhausted)
+        #expect(choose(&router, 0b10, null: true) == .exhausted)
         #expect(router.mask(route: 0, isNullSender: true) == 0b10)
     }
 

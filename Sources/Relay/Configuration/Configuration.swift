@@ -74,9 +74,14 @@ package struct Configuration: Hashable, Sendable {
         package var uncertain = NodeConfiguration.Uncertain.resend
         package var bounces = NodeConfiguration.Bounces()
         package var softBounce = false
+        /// The user's own rules for replies; `load` reads them into `replyRules`.
+        package var replyRulesFile: String?
+        package var replyRules: NodeConfiguration.ReplyRules?
         /// How long a node that drains or stops waits for what is under way.
         package var drainTimeout = Duration.seconds(25)
     }
+
+    package typealias Suppressions = NodeConfiguration.Suppressions
 
     package struct Admin: Hashable, Sendable {
         /// Beside the Unix socket, which is always there.
@@ -100,7 +105,9 @@ package struct Configuration: Hashable, Sendable {
     package var smtp = SMTP()
     package var upstreams: [Upstream] = []
     package var routes: [Route] = []
+    package var routing = RoutingSettings()
     package var delivery = Delivery()
+    package var suppressions = Suppressions()
     package var admin = Admin()
     package var health = Health()
     package var log = Log()
@@ -127,6 +134,9 @@ package struct Configuration: Hashable, Sendable {
         result.uncertain = delivery.uncertain
         result.bounces = delivery.bounces
         result.softBounce = delivery.softBounce
+        result.replyRules = delivery.replyRules
+        result.routing = routing
+        result.suppressions = suppressions
         if let minimumFree = node.minimumFree {
             result.minimumFree = minimumFree
             // A figure of the user's own is meant as it stands, also on a small disk.

@@ -4,102 +4,16 @@ import Routing
 import SMTP
 
 extension Configuration {
-    mutating func readRoutes(_ file: ConfigurationSection) {
-        guard let items = file.list("routes") else {
-            // Without routes every upstream takes all mail.
-            if file.value("routes") == nil { routes = [Route(upstreams: upstreams.map(\.name))] }
-            return
-        }
-        if items.isEmpty {
-            file.error("routes", "expected at least one route, got none; leave the key out for all upstreams")
-        }
-        for item in items {
-            guard
-                let section = ConfigurationSection(
-                    item.value, at: item.path,
-                    keys: ["recipientDomain", "senderDomain", "sender", "upstreams", "fallback"],
-                    reserved: ["user", "client", "header", "size", "priority"], file.report)
-            else { continue }
-            readRoute(section)
-        }
-        if let last = routes.last, !last.takesAll {
-            file.warning(
-                "routes",
-                "no route takes all mail: recipients that match none wait until they expire; end with { upstreams: […] }"
-            )
-        }
-        if let early = routes.dropLast().firstIndex(where: \.takesAll) {
-            file.warning("routes", "routes[\(early)] takes all mail: the routes after it are never used")
-        }
-    }
-
-    private mutating func readRoute(_ section: ConfigurationSection) {
-        var route = Route(upstreams: names(section, "upstreams"))
-        if section.value("upstreams") == nil { section.error("upstreams", "missing: expected names of upstreams") }
-        if case .array(let items)? = section.value("upstreams")?.kind, items.isEmpty {
-            section.error("upstreams", "expected at least one name of an upstream, got none")
-        }
-        route.fallback = names(section, "fallback")
-        route.recipientDomains = domains(section, "recipientDomain")
-        route.senderDomains = domains(section, "senderDomain")
-        for item in section.strings("sender", "a mail address or \"<>\"") ?? [] {
-            if item.text == "<>" || (try? Address(path: item.text.utf8)) != nil {
-                route.senders.append(item.text.lowercased())
-            } else {
-                section.report.error(
-                    item.path, item.value.place,
-                    "expected a mail address, or \"<>\" for the null sender, got \"\(item.text)\"")
-            }
-        }
-        routes.append(route)
-    }
-
-    private func names(_ section: ConfigurationSection, _ key: String) -> [String] {
-        let known = upstreams.map(\.name)
-        var result: [String] = []
-        for item in section.strings(key, "the name of an upstream") ?? [] {
-            if known.contains(item.text) {
-                result.append(item.text)
-            } else {
-                let hint =
-                    nearest(item.text, of: known).map { "did you mean \"\($0)\"?" }
-                    ?? "known: \(known.joined(separator: ", "))"
-                section.report.error(item.path, item.value.place, "no upstream is named \"\(item.text)\"; \(hint)")
-            }
-        }
-        return result
-    }
-
-    private func domains(_ section: ConfigurationSection, _ key: String) -> [String] {
-        let expectation = "a domain such as \"example.com\" or \"*.example.com\""
-        var result: [String] = []
-        for item in section.strings(key, expectation) ?? [] {
-            let plain = item.text.hasPrefix("*.") ? String(item.text.dropFirst(2)) : item.text
-            if isDomainName(plain) {
-                result.append(item.text.lowercased())
-            } else {
-                section.report.error(item.path, item.value.place, "expected \(expectation), got \"\(item.text)\"")
-            }
-        }
-        return result
-    }
-
-    mutating func readDelivery(_ file: ConfigurationSection) {
+    mutating func readDelivery(_ file: ConfigurationSection, _ directory: String) {
         let keys = [
             "retry", "lifetime", "nullSenderLifetime", "delayWarning", "uncertain", "bounces", "softBounce",
-            "drainTimeout",
+            "drainTimeout", "replyRules",
         ]
         guard let section = file.section("delivery", keys: keys) else { return }
-        if let items = section.list("retry") {
-            let range = Duration.seconds(1)...Duration.days(7)
-            let waits = items.compactMap { section.duration($0.value, at: $0.path, in: range) }
-            if items.isEmpty { section.error("retry", "expected at least one duration, got none") }
-            if items.count > 64 { section.error("retry", "expected at most 64 durations, got \(items.count)") }
-            if !waits.isEmpty { delivery.retry = waits }
-        }
-        let lives = Duration.seconds(10)...Duration.days(60)
-        delivery.lifetime = section.duration("lifetime", in: lives) ?? delivery.lifetime
-        delivery.nullSenderLifetime = section.duration("nullSenderLifetime", in: lives) ?? delivery.nullSenderLifetime
+        delivery.retry = retryWaits(section) ?? delivery.retry
+        delivery.lifetime = section.duration("lifetime", in: Configuration.lifetimes) ?? delivery.lifetime
+        delivery.nullSenderLifetime =
+            section.duration("nullSenderLifetime", in: Configuration.lifetimes) ?? delivery.nullSenderLifetime
         readDelayWarning(section)
         delivery.uncertain = section.choice("uncertain", of: [.resend, .hold]) ?? delivery.uncertain
         delivery.drainTimeout =
@@ -108,7 +22,24 @@ extension Configuration {
         if delivery.softBounce {
             section.warning("softBounce", "on: what upstreams refuse for good is tried again until it expires")
         }
+        delivery.replyRulesFile = section.string("replyRules", "a file's path").map { resolve($0, directory) }
         readBounces(section)
+    }
+
+    mutating func readRouting(_ file: ConfigurationSection) {
+        let keys = ["halfLife", "exponent", "exploration", "costPreference"]
+        guard let section = file.section("routing", keys: keys) else { return }
+        routing.halfLife = section.duration("halfLife", in: .minutes(1)...Duration.days(7)) ?? routing.halfLife
+        routing.exponent = section.number("exponent", in: 0...10) ?? routing.exponent
+        routing.exploration = section.number("exploration", in: 0...0.2) ?? routing.exploration
+        routing.costPreference = section.number("costPreference", in: 0...10) ?? routing.costPreference
+    }
+
+    mutating func readSuppressions(_ file: ConfigurationSection) {
+        guard let section = file.section("suppressions", keys: ["check", "hardBounces", "expiry"]) else { return }
+        suppressions.check = section.choice("check", of: Suppressions.Check.allCases) ?? suppressions.check
+        suppressions.hardBounces = section.boolean("hardBounces") ?? suppressions.hardBounces
+        suppressions.expiry = section.duration("expiry", in: .hours(1)...Duration.days(3650)) ?? suppressions.expiry
     }
 
     private mutating func readDelayWarning(_ section: ConfigurationSection) {
@@ -136,8 +67,4 @@ extension Configuration {
             bounces.error("upstreams", "\"\(name)\" has nullSender: false, and bounces have the null sender")
         }
     }
-}
-
-extension Route {
-    var takesAll: Bool { recipientDomains.isEmpty && senderDomains.isEmpty && senders.isEmpty }
 }

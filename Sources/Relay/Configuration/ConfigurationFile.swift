@@ -1,5 +1,7 @@
 internal import CLinux
 internal import Glibc
+internal import Node
+internal import Routing
 
 extension Configuration {
     /// A configuration file larger than this is something else.
@@ -16,10 +18,35 @@ extension Configuration {
         }
         let directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? ""
         var reading = read(text, directory: directory)
-        let (configuration, _) = parse(text, directory: directory)
+        var (configuration, _) = parse(text, directory: directory)
         reading.errors += configuration.fileProblems
+        reading.errors += configuration.readReplyRules()
+        reading.configuration?.delivery.replyRules = configuration.delivery.replyRules
         if !reading.errors.isEmpty { reading.configuration = nil }
         return reading
+    }
+
+    /// Rules that can't be read are an error: those that were meant would silently not apply.
+    private mutating func readReplyRules() -> [ConfigurationProblem] {
+        guard let path = delivery.replyRulesFile else { return [] }
+        func problem(_ text: String) -> [ConfigurationProblem] {
+            [ConfigurationProblem(path: "delivery.replyRules", line: 0, text: text)]
+        }
+        let text: String
+        switch readFile(path, limit: Configuration.maximumFileSize) {
+        case .failure(let failure): return problem("\(path) cannot be read: \(failure.text)")
+        case .success(let bytes):
+            guard let valid = String(validating: bytes, as: UTF8.self) else { return problem("\(path) is not UTF-8") }
+            text = valid
+        }
+        let name = path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+        do throws(ReplyRuleError) {
+            _ = try ReplyClassifier(extending: text, named: name)
+        } catch {
+            return problem(error.description)
+        }
+        delivery.replyRules = NodeConfiguration.ReplyRules(file: name, text: text)
+        return []
     }
 
     /// What is wrong with the files that this configuration names.

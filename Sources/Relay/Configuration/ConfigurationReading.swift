@@ -26,7 +26,10 @@ extension Configuration {
             report.error("", error.place, error.text)
             return (configuration, report)
         }
-        let keys = ["node", "cluster", "smtp", "upstreams", "routes", "delivery", "admin", "health", "log"]
+        let keys = [
+            "node", "cluster", "smtp", "upstreams", "routes", "routing", "delivery", "suppressions", "admin", "health",
+            "log",
+        ]
         if let file = ConfigurationSection(root, at: "", keys: keys, report) {
             configuration.read(file, directory: directory)
         }
@@ -39,7 +42,9 @@ extension Configuration {
         readSMTP(file, directory)
         readUpstreams(file, directory)
         readRoutes(file)
-        readDelivery(file)
+        readRouting(file)
+        readDelivery(file, directory)
+        readSuppressions(file)
         readAdmin(file, directory)
         if let health = file.section("health", keys: ["listen"]) { self.health.listen = health.hostPort("listen") }
         if let log = file.section("log", keys: ["level", "format"]) {

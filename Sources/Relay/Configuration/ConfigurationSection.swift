@@ -31,6 +31,20 @@ struct ConfigurationSection {
         }
     }
 
+    /// An object whose keys are the user's own.
+    init?(anyKeysOf value: JSON5, at path: String, _ report: ConfigurationReport) {
+        guard case .object(let members) = value.kind else {
+            report.error(path, value.place, "expected an object {…}, got \(value.described)")
+            return nil
+        }
+        self.path = path
+        self.place = value.place
+        self.report = report
+        self.members = members
+    }
+
+    var keys: [String] { members.map(\.key) }
+
     func path(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
     func value(_ key: String) -> JSON5? { members.first { $0.key == key }?.value }
@@ -165,11 +179,20 @@ struct ConfigurationSection {
     func strings(_ key: String, _ expectation: String = "a text in quotes") -> [(
         text: String, value: JSON5, path: String
     )]? {
-        if let value = value(key), case .string(let text) = value.kind, !text.isEmpty {
-            return [(text, value, path(key))]
+        value(key).flatMap { strings(in: $0, at: path(key), expectation) }
+    }
+
+    func strings(
+        in value: JSON5, at path: String, _ expectation: String
+    ) -> [(text: String, value: JSON5, path: String)]? {
+        if case .string(let text) = value.kind, !text.isEmpty { return [(text, value, path)] }
+        guard case .array(let items) = value.kind else {
+            report.error(path, value.place, "expected a list […], got \(value.described)")
+            return nil
         }
-        return list(key)?.compactMap { item in
-            string(item.value, item.path, expectation).map { ($0, item.value, item.path) }
+        return items.enumerated().compactMap { index, item in
+            let place = "\(path)[\(index)]"
+            return string(item, place, expectation).map { ($0, item, place) }
         }
     }
 }

@@ -9,7 +9,7 @@ extension Configuration {
     private static let upstreamKeys = [
         "name", "address", "tls", "implicitTls", "serverName", "caFile", "helo", "sourceAddresses", "weight",
         "maximumConnections", "maximumMessagesPerConnection", "idleTimeout", "pipelining", "maximumRecipients",
-        "maximumMessageSize", "nullSender", "timeouts",
+        "maximumMessageSize", "nullSender", "timeouts", "rate", "account", "price", "budget", "warmup", "perProvider",
     ]
 
     mutating func readUpstreams(_ file: ConfigurationSection, _ directory: String) {
@@ -27,7 +27,7 @@ extension Configuration {
             guard
                 let section = ConfigurationSection(
                     item.value, at: item.path, keys: Configuration.upstreamKeys,
-                    reserved: ["user", "passwordFile", "account", "rate"], file.report)
+                    reserved: ["user", "passwordFile"], file.report)
             else { continue }
             readUpstream(section, directory)
         }
@@ -59,6 +59,7 @@ extension Configuration {
             }
         }
         readUpstreamLimits(section, into: &upstream)
+        readLimits(section, into: &upstream)
         readTimeouts(section, into: &upstream)
         upstreams.append(upstream)
     }

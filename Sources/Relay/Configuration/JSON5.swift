@@ -27,6 +27,10 @@ struct JSON5: Sendable {
     var kind: Kind
     var place: Place
 
+    var isList: Bool {
+        if case .array = kind { true } else { false }
+    }
+
     /// What it is, for 'expected …, got …'.
     var described: String {
         switch kind {

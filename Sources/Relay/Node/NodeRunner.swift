@@ -2,6 +2,7 @@ package import EventLoop
 internal import Glibc
 internal import Node
 package import Primitives
+internal import Routing
 internal import SMTP
 internal import Synchronization
 
@@ -72,7 +73,9 @@ package final class NodeRunner: Sendable {
                 drainTimeout: configuration.delivery.drainTimeout, mustEnd: options.mustEnd))
         relay.value = host
         let resolver = try Resolver(on: loop)
-        let server = SMTPServer(host: host, settings: configuration.smtp, tls: try serverContext(configuration.smtp))
+        let server = SMTPServer(
+            host: host, settings: configuration.smtp, headerFields: Route.headerFields(of: configuration.routes),
+            tls: try serverContext(configuration.smtp))
         let deliveries = try Deliveries(
             host: host, upstreams: configuration.upstreams, hostname: configuration.smtp.hostname,
             resolver: resolver, reader: reader, files: disk.files)

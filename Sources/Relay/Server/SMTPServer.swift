@@ -15,6 +15,8 @@ package final class SMTPServer: @unchecked Sendable {
     let host: NodeHost
     private(set) var settings: Configuration.SMTP
     private(set) var tls: TLSServerContext?
+    /// Those that routes look at, in lower case; routes change with a restart only.
+    let headerFields: [[UInt8]]
     private(set) var isDraining = false
     private(set) var refusals: [RefusalKey: UInt64] = [:]
     private var places: [Place] = []
@@ -35,8 +37,9 @@ package final class SMTPServer: @unchecked Sendable {
         var listener: Listener
     }
 
-    init(host: NodeHost, settings: Configuration.SMTP, tls: TLSServerContext?) {
+    init(host: NodeHost, settings: Configuration.SMTP, headerFields: [String], tls: TLSServerContext?) {
         self.host = host
+        self.headerFields = headerFields.map { Array($0.utf8) }
         self.settings = settings
         self.tls = tls
         balancers = settings.balancers

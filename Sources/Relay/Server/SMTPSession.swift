@@ -178,7 +178,8 @@ final class SMTPSession {
     // MARK: Messages
 
     private func collect(_ envelope: Envelope) async throws -> Reply {
-        var collector = ContentCollector(maximumSize: server.settings.maximumMessageSize.bytes)
+        var collector = ContentCollector(
+            maximumSize: server.settings.maximumMessageSize.bytes, headerFields: server.headerFields)
         var content: [UInt8] = []
         content.reserveCapacity(min(Int(clamping: envelope.declaredSize ?? 0), SMTPSession.streamFrom) + 4096)
         var stream: StreamFlow?
@@ -251,6 +252,7 @@ final class SMTPSession {
             id: id, envelope: server.addressed(envelope), prefix: prefix, content: content, size: summary.size,
             hasEightBit: summary.hasEightBit, messageIDField: summary.messageID,
             clientAddress: client.description)
+        submission.headerFields = summary.headerFields
         submission.helo = session.hello?.name ?? []
         if let tls = connection.tls { submission.tls = tls.protocolVersion }
         switch await server.host.submit(submission) {

@@ -1,0 +1,16 @@
+internal import Glibc
+internal import Primitives
+
+/// Exponential forgetting.
+enum Decay {
+    /// What is left of a count after a time: 1 down to 0, halved once each half-life. A clock that went back leaves all.
+    static func factor(_ elapsed: Duration, halfLife: Duration) -> Double {
+        let halves = elapsed.inSeconds / halfLife.inSeconds
+        return halves <= 0 ? 1 : exp2(-halves)
+    }
+
+    /// `base` to the power of γ, for bases from 0 to 1.
+    static func power(_ base: Double, _ exponent: Double) -> Double {
+        exponent == 2 ? base * base : pow(base, exponent)
+    }
+}

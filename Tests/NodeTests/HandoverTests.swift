@@ -57,7 +57,7 @@ struct HandoverTests {
         probe.feed(.drain)
         probe.feed(.resume)
         probe.advance(.seconds(3))
-        let (id, _) = probe.submit()
+        let (id, _) = probe.submit(content: content)
         while !probe.runningTransactions.contains(where: { $0.message == id }) {
             if !probe.wanted.isEmpty { try probe.connect("up") } else { probe.end(try probe.transaction(), .delivered) }
         }

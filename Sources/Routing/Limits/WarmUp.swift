@@ -1,3 +1,4 @@
+internal import Glibc
 package import Primitives
 
 /// A plan for a new sending address: a day limit that grows by the same factor every day.
@@ -25,5 +26,17 @@ package struct ProviderLimits: Hashable, Sendable {
     package init(rates: [Rate] = [], maximumConnections: Int? = nil) {
         self.rates = rates
         self.maximumConnections = maximumConnections
+    }
+}
+
+extension WarmUp {
+    /// The whole day's limit, so many days after the first: it grows by the same factor each day until the last, and stays.
+    package func limit(onDay day: Int) -> Double {
+        let first = max(1, (from.perSecond * 86_400).rounded())
+        let last = max(1, (to.perSecond * 86_400).rounded())
+        let days = (over.inSeconds / 86_400).rounded()
+        guard day > 0 else { return first }
+        guard Double(day) < days else { return last }
+        return (first * pow(last / first, Double(day) / days)).rounded()
     }
 }

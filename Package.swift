@@ -39,7 +39,10 @@ let package = Package(
         part("SMTP", ["Primitives"]),
         part("Journal", ["Primitives"]),
         part("Cluster", ["Primitives", "Journal"]),
-        part("Routing", ["Primitives", "SMTP"]),
+        .target(
+            name: "Routing", dependencies: ["Primitives", "SMTP"],
+            resources: [.embedInCode("Replies/reply-rules.tsv"), .embedInCode("Replies/providers.tsv")],
+            swiftSettings: strict),
         part("Node", ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "CCrypto"]),
         part("Simulator", ["Primitives", "SMTP", "Journal", "Cluster", "Routing", "Node"]),
         .executableTarget(
@@ -71,7 +74,10 @@ let package = Package(
         tests("SMTPTests", ["SMTP", "Primitives"]),
         tests("JournalTests", ["Journal", "Primitives"]),
         tests("ClusterTests", ["Cluster", "Journal", "Primitives"]),
-        tests("RoutingTests", ["Routing", "SMTP", "Primitives"]),
+        .testTarget(
+            name: "RoutingTests", dependencies: ["Routing", "SMTP", "Primitives"],
+            resources: [.embedInCode("Replies/replies.tsv"), .embedInCode("Replies/more-replies.tsv")],
+            swiftSettings: strict),
         tests("NodeTests", ["Node", "Routing", "Cluster", "Journal", "SMTP", "Primitives"]),
         tests("SimulatorTests", ["Simulator", "Node", "Primitives"]),
         tests("FeedbackTests", ["Feedback", "SMTP", "Primitives"]),

@@ -144,7 +144,7 @@ extension Node {
         lanes[lane].connecting -= 1
         if state != .serving { return close(id, now, &effects) }
         lanes[lane].idle.append(id)
-        if router.health[lane].connected() { cameBack(lane, now, &effects) }
+        if router.health[lane].connected(at: now.instant) { cameBack(lane, now, &effects) }
         pump(lane, now, &effects)
     }
 
@@ -189,15 +189,16 @@ extension Node {
         reviewWaiting(after: lane, now, &effects)
     }
 
-    /// Tries one connection to an upstream that is down, when its time has come and mail waits for it.
+    /// Tries one connection to an upstream that is down, when its time has come: also while others carry all its mail.
     mutating func probe(_ lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
         guard let at = nextProbe(lane), at <= now.instant else { return }
+        router.health[lane].beganProbe(at: now.instant)
         open(lane, now, &effects)
     }
 
-    /// When an upstream that is down is to be tried; nil while nothing waits for it or no connection may be added.
+    /// When an upstream that is down is to be tried; nil while no connection may be added.
     func nextProbe(_ lane: Int) -> Instant? {
-        guard case .down(_, let at) = router.health[lane].condition, waitingFor[lane] > 0, lanes[lane].connecting == 0,
+        guard case .down(_, let at) = router.health[lane].condition, lanes[lane].connecting == 0,
             lanes[lane].open < lanes[lane].upstream.maximumConnections, !router.health[lane].isDisabled
         else { return nil }
         return at

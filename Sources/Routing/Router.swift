@@ -75,7 +75,7 @@ package struct Router: Sendable {
         }
         isAnyMarked = marked > 0
         isAnySenderListed = all.contains { !$0.senders.isEmpty }
-        health = upstreams.map { UpstreamHealth(maximumConnections: $0.maximumConnections) }
+        health = upstreams.map { UpstreamHealth(maximumConnections: $0.maximumConnections, me: me) }
         ready = upstreams.map { _ in 0 }
         turns = Turns(upstreamCount: upstreams.count)
         var providers = Providers()

@@ -110,7 +110,7 @@ extension Router {
     func factors(of index: Int, _ provider: ProviderID, at now: Instant) -> Factors {
         let headroom = limits.headroom(upstream: index, provider: provider, at: now)
         return Factors(
-            configured: max(upstreams[index].weight, Router.leastWeight), health: health[index].isUsable ? 1 : 0,
+            configured: max(upstreams[index].weight, Router.leastWeight), health: health[index].factor(at: now),
             reputation: reputation.factor(upstream: index, provider: provider, at: now),
             headroom: min(1, headroom / Router.amplyFree), cost: cost.factor(upstream: index))
     }

@@ -8,11 +8,10 @@ package struct UpstreamAverages: Hashable, Sendable {
     private static let newest = 0.125
     /// Failures are forgotten by time too: one that is tried seldom is not judged by last hour's.
     private static let failuresHalfLife = Duration.minutes(1)
-    /// Connections that fail less often than this say nothing.
-    private static let ordinaryFailures = 0.05
-    /// A transaction may take this long, or as many times as long as the fastest upstream's, before it costs share.
-    private static let patience = Duration.seconds(2)
-    private static let timesFastest = 4
+    /// A smaller part of failed connections says nothing: a single outage leaves an eighth.
+    private static let ordinaryFailures = 0.25
+    /// Transactions may take this long before they cost share.
+    private static let patience = Duration.seconds(5)
     /// What slowness leaves at least: it must be noticed when it ends.
     private static let leastForSlowness = 0.1
 
@@ -27,20 +26,24 @@ package struct UpstreamAverages: Hashable, Sendable {
 
     package init() {}
 
-    /// Of the latest connections, the part that failed: 0 to 1.
+    /// Of the latest connections, the part that failed: 0 to 1. The probes of an outage do not count.
     package func failureRate(at now: Instant) -> Double {
         failures * Decay.factor(now - failuresAt, halfLife: UpstreamAverages.failuresHalfLife)
     }
 
-    /// 1 while it works as fast as its like, down to 0: 1 less the part of connections that fail, times, when its
-    /// transactions take longer than 2 s and four times the fastest upstream's, that limit by what they take.
-    package func factor(fastest: Duration?, at now: Instant) -> Double {
-        let rate = failureRate(at: now)
-        let reached = rate <= UpstreamAverages.ordinaryFailures ? 1 : 1 - rate
-        guard let transaction else { return reached }
-        let limit = max(UpstreamAverages.patience, (fastest ?? .zero) * UpstreamAverages.timesFastest)
-        if transaction <= limit { return reached }
-        return reached * max(UpstreamAverages.leastForSlowness, limit.inSeconds / transaction.inSeconds)
+    /// 1 for what works, whatever little it is slower than another: configured shares stay. Where more than a quarter of the
+    /// connections fail, the part that does not; where transactions take longer than 5 s, 5 s by what they take.
+    package func factor(at now: Instant) -> Double {
+        var factor = 1.0
+        if failures > UpstreamAverages.ordinaryFailures {
+            let rate = failureRate(at: now)
+            if rate > UpstreamAverages.ordinaryFailures { factor = 1 - rate }
+        }
+        if let transaction, transaction > UpstreamAverages.patience {
+            let slowness = UpstreamAverages.patience.inSeconds / transaction.inSeconds
+            factor *= max(UpstreamAverages.leastForSlowness, slowness)
+        }
+        return factor
     }
 
     mutating func connected(connect: Duration?, greeting: Duration?, at now: Instant) {

@@ -51,7 +51,7 @@ struct CommandFailure: Error {
 enum Baton {
     static let commands: [CommandSpec] =
         serveCommands + statusCommands + checkCommands + clusterCommands + maintenanceCommands + queueCommands
-        + traceCommands + upstreamCommands + journalCommands + drillCommands + miscellaneousCommands
+        + traceCommands + upstreamCommands + classifyCommands + journalCommands + drillCommands + miscellaneousCommands
 
     /// The words after the program's name; the exit code.
     static func run(_ words: [String]) async -> Int32 {

@@ -81,7 +81,7 @@ struct RouterTests {
         #expect(choices(&router, 4) == [1, 1, 1, 1])
         _ = router.health[1].failed("gone", spread: 0, at: now)
         #expect(choices(&router, 4) == [2, 2, 2, 2])
-        _ = router.health[0].connected()
+        _ = router.health[0].connected(at: now)
         #expect(choices(&router, 2) == [0, 0])
     }
 
@@ -119,7 +119,7 @@ struct RouterTests {
         _ = router.health[2].failed("gone", spread: 0, at: now)
         let during = choices(&router, 100)
         #expect(during.count { $0 == 0 } == 50)
-        _ = router.health[2].connected()
+        _ = router.health[2].connected(at: now)
         let after = choices(&router, 100)
         #expect(abs(after.count { $0 == 2 } - 50) <= 1)
     }
@@ -157,103 +157,5 @@ struct RouterTests {
     func wantedShare() {
         let router = router([70, 30])
         #expect(abs(router.wantedShare(0) - 0.7) < 1e-9)
-    }
-}
-
-@Suite("Health of an upstream")
-struct UpstreamHealthTests {
-    private let now = Instant(nanoseconds: 1_000_000_000)
-
-    private func down(_ health: UpstreamHealth) -> (since: Instant, nextProbe: Instant)? {
-        if case .down(let since, let probe) = health.condition { (since, probe) } else { nil }
-    }
-
-    @Test("probes wait twice as long after each failure, 30 s at most, with a fifth of jitter")
-    func backOff() {
-        var health = UpstreamHealth(maximumConnections: 20)
-        var at = now
-        var waits: [Double] = []
-        for _ in 0..<8 {
-            let wait = health.failed("no", spread: 0.5, at: at)
-            waits.append(wait.inSeconds)
-            at = at + wait
-        }
-        #expect(waits == [1, 2, 4, 8, 16, 30, 30, 30])
-        var other = UpstreamHealth(maximumConnections: 20)
-        #expect(other.failed("no", spread: 0, at: now) == .milliseconds(800))
-        var third = UpstreamHealth(maximumConnections: 20)
-        #expect(abs(third.failed("no", spread: 1, at: now).inSeconds - 1.2) < 1e-9)
-    }
-
-    @Test("failures before the next probe are of the same round")
-    func sameRound() {
-        var health = UpstreamHealth(maximumConnections: 20)
-        let wait = health.failed("first", spread: 0.5, at: now)
-        for _ in 0..<19 { #expect(health.failed("same", spread: 0.5, at: now) == wait) }
-        #expect(health.failed("next", spread: 0.5, at: now + wait) == .seconds(2))
-        #expect(health.lastFailure == "next")
-    }
-
-    @Test("a connection ends the outage, an answered transaction the row of failures")
-    func connectionIsNoSuccess() {
-        var health = UpstreamHealth(maximumConnections: 20)
-        let first = health.failed("no", spread: 0.5, at: now)
-        let ended = health.connected()
-        #expect(ended && health.isUsable)
-        let again = health.failed("no", spread: 0.5, at: now + first)
-        #expect(again == .seconds(2), "it refuses MAIL each time: probes must not come every second")
-        #expect(down(health)?.since == now, "one outage, seen from outside")
-        _ = health.connected()
-        let ends = health.answered(at: now + .seconds(9))
-        #expect(!ends)
-        #expect(health.failed("no", spread: 0.5, at: now + .seconds(10)) == .seconds(1))
-        #expect(down(health)?.since == now + .seconds(10))
-    }
-
-    @Test("an answer ends an outage too")
-    func answer() {
-        var health = UpstreamHealth(maximumConnections: 20)
-        _ = health.failed("no", spread: 0.5, at: now)
-        let ends = health.answered(at: now)
-        #expect(ends && health.isUsable)
-        #expect(health.lastAnswer == now)
-    }
-
-    @Test("after an outage two connections are allowed, and one more with each answer")
-    func ramp() {
-        var health = UpstreamHealth(maximumConnections: 5)
-        #expect(health.allowedConnections == 5)
-        _ = health.failed("no", spread: 0.5, at: now)
-        #expect(health.allowedConnections == 1)
-        _ = health.connected()
-        var allowed: [Int] = []
-        for _ in 0..<5 {
-            allowed.append(health.allowedConnections)
-            _ = health.answered(at: now)
-        }
-        #expect(allowed == [2, 3, 4, 5, 5])
-        #expect(!health.isRamping)
-    }
-
-    @Test("one that wants no more connections is left alone for a while, and asked again")
-    func refusedMore() {
-        var health = UpstreamHealth(maximumConnections: 20)
-        health.refusedMore(than: 3, at: now)
-        #expect(health.isUsable)
-        #expect(health.allowedConnections == 3)
-        #expect(health.mayOpen(at: now + .seconds(4)) == false)
-        #expect(health.mayOpen(at: now + .seconds(5)) == true)
-        #expect(health.holdOpeningUntil == nil, "it is no deadline any more")
-        _ = health.answered(at: now + .seconds(6))
-        #expect(health.allowedConnections == 4)
-    }
-
-    @Test("a person's probe comes at once and keeps the outage's beginning")
-    func probeNow() {
-        var health = UpstreamHealth(maximumConnections: 20)
-        _ = health.failed("no", spread: 0.5, at: now)
-        health.probeNow(at: now + .milliseconds(1))
-        #expect(down(health)?.nextProbe == now + .milliseconds(1))
-        #expect(down(health)?.since == now)
     }
 }

@@ -30,6 +30,8 @@ struct Limiter: Sendable {
     private(set) var bucket: TokenBucket
     private(set) var usage = Usage()
     var count = DayCount()
+    /// What other nodes' records count of the day, in all.
+    var elsewhere = 0
     /// Connections, or transactions, at once.
     var open = 0
     /// What waits here, summed since the last `publish`.

@@ -144,8 +144,13 @@ package struct Limits: Sendable {
         }
         limiters.append(Limiter(key: key, kind: kind, counted: counted, period: period, limit: limit))
         limiterOfKey[key] = limiters.count - 1
-        if kind == .day, let clock { limiters[limiters.count - 1].count.begin(day: clock.day) }
-        return limiters.count - 1
+        let index = limiters.count - 1
+        if kind == .day, let clock {
+            limiters[index].count.begin(day: clock.day)
+            limiters[index].elsewhere = countedElsewhere(key)
+            if let value = counts[key]?[clock.day]?[me] { limiters[index].count.recorded(value) }
+        }
+        return index
     }
 
     func name(of provider: ProviderID) -> String { providerNames[provider] ?? "#\(provider.number)" }

@@ -51,9 +51,9 @@ extension Limits {
             let used: Double
             if let provider = key.provider {
                 let pair = pair(upstream, provider, at: now)
-                used = pairs[upstream][pair].usage.rate(at: now) * Double(max(1, alive.count))
+                used = pairs[upstream][pair].usage.peak(at: now) * Double(max(1, alive.count))
             } else {
-                used = scopes[key.scope].usage.rate(at: now) * Double(max(1, alive.count))
+                used = scopes[key.scope].usage.peak(at: now) * Double(max(1, alive.count))
             }
             begin(key, ceiling: max(Pace.floor, used / 2), peak: max(Pace.floor, used), at: now)
             return

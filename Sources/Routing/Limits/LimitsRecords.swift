@@ -18,12 +18,13 @@ extension Limits {
             guard let day = limiters[index].count.day else { continue }
             let limiter = limiters[index]
             let rate = limiter.usage.rate(at: now.instant)
-            let part = max(1, Int(limiter.limit) / 200 / max(1, known))
+            let part = max(1, limiter.total / 200 / max(1, known))
             let waiting = max(limiter.lastDue, limiter.need)
-            let ahead = max(part, Int(min(rate * 10, 1e9)), min(waiting, part * 10), limiter.need)
-            let isIdle = rate < 0.01 && waiting == 0
+            let soon = max(Int(min(rate * 10, 1e9)), waiting)
+            // What a crash wastes is at most a twentieth of the limit, or one large transaction.
+            let ahead = max(part, min(soon, max(10, limiter.total / 20)), limiter.need)
             let value = limiters[index].count.toWrite(
-                ahead: ahead, allotment: max(limiter.share, limiter.count.used), isIdle: isIdle, at: now.instant)
+                ahead: ahead, allotment: max(limiter.share, limiter.count.used), isIdle: waiting == 0, at: now.instant)
             guard let value, value > 0 else { continue }
             var writer = ByteWriter()
             writer.writeVariable(UInt64(value))
@@ -62,12 +63,19 @@ extension Limits {
         if value == nil, isNewWriter { return }
         counts[limit, default: [:]][day, default: [:]][node] = value
         guard let index = limiterOfKey[limit], limiters[index].kind == .day else { return }
+        limiters[index].elsewhere = countedElsewhere(limit)
         if node == me, let value, limiters[index].count.day == day {
             limiters[index].count.recorded(value)
             // What an earlier process used is no longer left to lend itself.
             if limiters[index].count.writtenAt == nil { dayBases[index] = nil }
         }
         applyShare(index, at: now)
+    }
+
+    /// What other nodes' records say of today.
+    func countedElsewhere(_ limit: String) -> Int {
+        guard let today = clock?.day, let writers = counts[limit]?[today] else { return 0 }
+        return writers.reduce(0) { $1.key == me ? $0 : $0 + $1.value }
     }
 
     // MARK: Days
@@ -110,6 +118,7 @@ extension Limits {
         counts = counts.filter { !$0.value.isEmpty }
         for index in limiters.indices where limiters[index].kind == .day {
             limiters[index].count.begin(day: today)
+            limiters[index].elsewhere = countedElsewhere(limiters[index].key)
             if let value = counts[limiters[index].key]?[today]?[me] { limiters[index].count.recorded(value) }
         }
         planWarmups(at: now)

@@ -83,7 +83,7 @@ extension Limits {
     mutating func review(at now: Instant) {
         turnDay(at: now)
         let (standing, until) = standing(at: now)
-        if self.standing == .following, standing != .following {
+        if self.standing == .following, standing == .base || standing == .quiet {
             // It was lent something and lost its lender: who comes next may have lent it to others.
             quietUntil = max(quietUntil ?? now, now + Limits.patience)
             self.standing = .quiet
@@ -129,9 +129,8 @@ extension Limits {
     private mutating func dayShare(_ index: Int) -> Int {
         let limiter = limiters[index]
         guard let day = limiter.count.day else { return 0 }
-        let elsewhere = counts[limiter.key]?[day]?.reduce(0) { $1.key == me ? $0 : $0 + $1.value } ?? 0
         switch standing {
-        case .alone: return max(0, limiter.total - elsewhere)
+        case .alone: return max(0, limiter.total - limiter.elsewhere)
         case .quiet: return limiter.count.used
         case .following:
             if let lent = followed?.shares[limiter.id], lent.day == day {
@@ -142,7 +141,7 @@ extension Limits {
         }
         // Fixed when it begins: as a part of what is left it would grow with what the node itself uses.
         if let base = dayBases[index], base <= limiter.total { return base }
-        let left = max(0, limiter.total - elsewhere - limiter.count.used)
+        let left = max(0, limiter.total - limiter.elsewhere - limiter.count.used)
         let base = limiter.count.used + left / max(1, known)
         dayBases[index] = base
         return base
@@ -151,8 +150,6 @@ extension Limits {
     /// Nothing is left of the day's limit in the whole cluster.
     func isSpent(_ index: Int) -> Bool {
         let limiter = limiters[index]
-        guard let day = limiter.count.day else { return false }
-        let elsewhere = counts[limiter.key]?[day]?.reduce(0) { $1.key == me ? $0 : $0 + $1.value } ?? 0
-        return limiter.count.used + elsewhere >= limiter.total
+        return limiter.count.day != nil && limiter.count.used + limiter.elsewhere >= limiter.total
     }
 }

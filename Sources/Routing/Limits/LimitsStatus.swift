@@ -2,11 +2,10 @@ package import Primitives
 
 /// What is left, for the choice and for people.
 extension Limits {
-    /// Weights begin to fall when so little is left: a fraction of the limit.
-    private static let scarce = 0.25
+    /// While anything may go at all.
+    private static let least = 0.02
 
-    /// What the choice multiplies a weight with: 1 while at most three quarters of every limit are used, then less; 0 where
-    /// nothing may go for a second or more.
+    /// What is left of the tightest limit, 0 to 1; 0 where nothing may go for a second or more.
     package func headroom(upstream: Int, provider: ProviderID, at now: Instant) -> Double {
         let scope = scopes[scopeOf[upstream]]
         var headroom = 1.0
@@ -26,20 +25,14 @@ extension Limits {
             guard rate > 0,
                 limiter.bucket.tokens + rate * limiter.bucket.age(at: now) + rate >= min(1, limiter.bucket.capacity)
             else { return 0 }
-            return scarcity(1 - limiter.usage.rate(at: now) / rate)
+            return min(1, max(Limits.least, 1 - limiter.usage.rate(at: now) / rate))
         case .day:
             guard limiter.count.used < limiter.share else { return 0 }
-            return scarcity(1 - Double(limiter.count.used + countedElsewhere(index)) / max(1, limiter.limit))
+            let used = Double(limiter.count.used + limiter.elsewhere)
+            return min(1, max(Limits.least, 1 - used / max(1, limiter.limit)))
         case .transactions: return limiter.open < limiter.share ? 1 : 0
         case .connections: return 1
         }
-    }
-
-    private func scarcity(_ left: Double) -> Double { min(1, max(0.05, left / Limits.scarce)) }
-
-    func countedElsewhere(_ index: Int) -> Int {
-        guard let day = limiters[index].count.day else { return 0 }
-        return counts[limiters[index].key]?[day]?.reduce(0) { $1.key == me ? $0 : $0 + $1.value } ?? 0
     }
 
     /// Every limit of an upstream and of its pairs that are in use, for status.
@@ -59,7 +52,7 @@ extension Limits {
     /// Per second for rates, of the day, or open; of all nodes as far as they have told.
     func clusterUse(of index: Int, at now: Instant) -> Double {
         let limiter = limiters[index]
-        if limiter.kind == .day { return Double(limiter.count.used + countedElsewhere(index)) }
+        if limiter.kind == .day { return Double(limiter.count.used + limiter.elsewhere) }
         var use = limiter.kind == .rate ? limiter.usage.rate(at: now) : Double(limiter.open)
         for name in alive where name != me {
             guard let want = peers[name]?.demand.wants[limiter.id] else { continue }

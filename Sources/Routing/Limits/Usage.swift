@@ -1,27 +1,49 @@
+internal import Glibc
 internal import Primitives
 
-/// How fast something happens, by an exponentially decayed count.
+/// How fast something happens: an exponentially decayed count, and the last whole second.
 struct Usage: Hashable, Sendable {
     /// The memory: long enough for a few of a slow kind, short enough to follow a change within a gossip's time or two.
     private static let memory = 5.0
 
     private var count = 0.0
     private var at = Instant(nanoseconds: 0)
+    private var second: Int64 = 0
+    private var inSecond = 0
+    private var inSecondBefore = 0
 
     mutating func add(_ amount: Int, at now: Instant) {
         count = decayed(at: now) + Double(amount)
         at = max(at, now)
+        let current = now.nanoseconds / 1_000_000_000
+        if current != second {
+            inSecondBefore = current == second + 1 ? inSecond : 0
+            second = current
+            inSecond = 0
+        }
+        inSecond += amount
     }
 
-    mutating func remove(_ amount: Int) { count = max(0, count - Double(amount)) }
+    mutating func remove(_ amount: Int) {
+        count = max(0, count - Double(amount))
+        inSecond = max(0, inSecond - amount)
+    }
 
     /// Per second.
     func rate(at now: Instant) -> Double { decayed(at: now) / Usage.memory }
 
-    /// 1/(1+x) is e^-x over many small steps, and needs no exponential in each transaction.
+    /// The same, at the fastest of late: what has only begun is not yet in the mean.
+    func peak(at now: Instant) -> Double {
+        let current = now.nanoseconds / 1_000_000_000
+        let lately = current == second ? max(inSecond, inSecondBefore) : current == second + 1 ? inSecond : 0
+        return max(rate(at: now), Double(lately))
+    }
+
     private func decayed(at now: Instant) -> Double {
         guard now > at else { return count }
-        return count / (1 + (now - at).inSeconds / Usage.memory)
+        let age = (now - at).inSeconds / Usage.memory
+        // Over small steps the same, and cheaper in each transaction.
+        return age < 0.05 ? count / (1 + age) : count * exp(-age)
     }
 }
 
@@ -32,17 +54,20 @@ struct Usage: Hashable, Sendable {
 struct TokenBucket: Hashable, Sendable {
     private(set) var rate = 0.0
     private(set) var capacity = 1.0
-    private(set) var tokens = 0.0
+    /// One to begin with: an earlier process may have used the rest.
+    private(set) var tokens = 1.0
     /// To be paid back, at a bucketful per window.
-    private var advanced = 0.0
+    private var advanced = 1.0
     private let window: Double
-    private var at = Instant(nanoseconds: 0)
+    /// Nil before the first use.
+    private var at: Instant?
 
     init(window: Double) { self.window = window }
 
     /// What was saved at the old rate stays, as far as it fits.
     mutating func set(rate: Double, capacity: Double, at now: Instant) {
-        settle(at: now)
+        // Before its first use nothing was saved.
+        if at != nil { settle(at: now) }
         self.rate = rate
         self.capacity = capacity
         tokens = min(tokens, capacity)
@@ -50,8 +75,12 @@ struct TokenBucket: Hashable, Sendable {
     }
 
     private mutating func settle(at now: Instant) {
-        guard now > at else { return }
-        let elapsed = (now - at).inSeconds
+        guard let before = at else {
+            at = now
+            return
+        }
+        guard now > before else { return }
+        let elapsed = (now - before).inSeconds
         at = now
         let paid = min(advanced, elapsed * capacity / window, elapsed * rate)
         advanced -= paid
@@ -74,7 +103,7 @@ struct TokenBucket: Hashable, Sendable {
     }
 
     /// Seconds since it was last settled.
-    func age(at now: Instant) -> Double { max(0, (now - at).inSeconds) }
+    func age(at now: Instant) -> Double { at.map { max(0, (now - $0).inSeconds) } ?? 0 }
 
     mutating func take(_ amount: Double) { tokens -= amount }
     mutating func giveBack(_ amount: Double) { tokens = min(capacity, tokens + amount) }

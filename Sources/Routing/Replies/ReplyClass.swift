@@ -31,7 +31,7 @@ package enum ReplyClass: String, CaseIterable, Hashable, Sendable {
 }
 
 /// Whom a reply speaks against, which decides what follows from it.
-package enum Against: String, Hashable, Sendable {
+package enum Against: String, CaseIterable, Hashable, Sendable {
     case recipient
     /// The recipient's domain.
     case domain
@@ -48,6 +48,24 @@ package enum Against: String, Hashable, Sendable {
     /// The far side's own trouble.
     case destination
     case nothing
+}
+
+extension ReplyClass {
+    /// What a class speaks against unless a rule says otherwise.
+    package var usuallyAgainst: Against {
+        switch self {
+        case .acceptedWithWarning, .greylisted, .other: .nothing
+        case .mailboxUnavailable, .badRecipient: .recipient
+        case .rateLimited: .pace
+        case .policyBlock: .upstream
+        case .badDomain: .domain
+        case .content, .sizeOrLimits: .message
+        case .senderAuthentication: .sender
+        case .relayDeniedOrAuthentication: .access
+        case .protocolFault: .connection
+        case .remoteFailure: .destination
+        }
+    }
 }
 
 /// What the classifier makes of one reply, and why.

@@ -45,7 +45,7 @@ struct LimitsSimulation {
         case gossip(
             to: String, from: String, [String: (incarnation: UInt64, version: UInt64, records: [String: [UInt8]])])
         case record(to: String, key: String, value: [UInt8])
-        case death(to: String, of: String)
+        case death(to: String, of: String, incarnation: UInt64)
     }
 
     static let pulse = Duration.milliseconds(250)
@@ -115,11 +115,14 @@ struct LimitsSimulation {
 
     /// - Parameter isProved: Others learn of it at once, as from a refused connection; else by silence.
     mutating func kill(_ name: String, isProved: Bool) {
+        let killed = machines[name]?.heard[name]?.incarnation ?? 0
         machines[name] = nil
         open[name] = nil
         withoutSince[name] = nil
         guard isProved else { return }
-        for other in living { arrivals.append((time + .milliseconds(100), .death(to: other, of: name))) }
+        for other in living {
+            arrivals.append((time + .milliseconds(100), .death(to: other, of: name, incarnation: killed)))
+        }
     }
 
     mutating func stop(_ name: String) { machines[name]?.isStopped = true }
@@ -159,7 +162,9 @@ struct LimitsSimulation {
             case .record(let name, let key, let value):
                 guard let machine = machines[name] else { continue }
                 machines[name]?.limits.recordChanged(key: key, value: value, at: Self.now(time, wallStart, machine))
-            case .death(let name, let dead):
+            case .death(let name, let dead, let incarnation):
+                // Its next process is another.
+                guard machines[name]?.heard[dead]?.incarnation == incarnation else { continue }
                 machines[name]?.provedDead.insert(dead)
                 tellNodes(name)
             }

@@ -13,6 +13,8 @@ struct Recipient: Sendable {
         case waiting(until: Instant)
         /// Part of this job.
         case busy(JobKey)
+        /// Due, and its destination takes no more at present (`Destinations`).
+        case parked(ParkedKey)
         /// It waits for a person.
         case held
         case finished(Finish)
@@ -126,6 +128,14 @@ struct Message: Sendable {
         unfinished -= 1
     }
 
+    /// The entry of one of its recipients that are parked, if it fits.
+    func parkedEntry(where fits: (ParkedKey) -> Bool) -> ParkedKey? {
+        for recipient in recipients {
+            if case .parked(let entry) = recipient.state, fits(entry) { return entry }
+        }
+        return nil
+    }
+
     /// When its next recipient is due; nil while none waits.
     var nextDue: Instant? {
         var earliest: Instant?
@@ -183,6 +193,9 @@ struct Job: Sendable {
     /// Whose turns it takes, and where it goes: the domain of its first recipient.
     let fairKey: FairKey
     var place = Place.unplaced
+    /// The backed-off destination that let it go, which counts what is in progress, and whether it heard of it.
+    var countedBy: DestinationKey?
+    var hasEvidence = false
     /// Where it stands in its lane, while it is ready.
     var standing = Lane.Standing.none
     /// The waiting room has an entry of it, if perhaps of an earlier wait.

@@ -41,6 +41,10 @@ package struct Node: ~Copyable, Sendable {
     /// Jobs that no usable upstream takes, and how many each upstream would get.
     var waiting = Ring<JobKey>()
     var waitingFor: [Int]
+    /// Recipient domains that defer, and what waits for them.
+    var destinations = Destinations()
+    /// Failed probes, which count for everything that waits for the same destination.
+    var failedProbes: [FailedProbe] = []
     var cached = Ring<MessageKey>()
     var cachedBytes = 0
     /// Accepts that wait for their commit, oldest first.
@@ -171,6 +175,7 @@ package struct Node: ~Copyable, Sendable {
         case .resume: resume(now, &effects)
         case .tick: tick(now, &effects)
         }
+        if !destinations.isEmpty { attendDestinations(now, &effects) }
         switch state {
         case .draining, .drained: handOver(now, &effects)
         case .serving where current == nil && upcoming == nil: moveOn(now, &effects)
@@ -189,6 +194,7 @@ package struct Node: ~Copyable, Sendable {
         consider(cluster.deadline(at: present.instant))
         guard state == .serving else { return next }
         consider(due.first?.at)
+        consider(failedProbes.isEmpty ? destinations.nextProbe : present.instant)
         for index in lanes.indices {
             consider(nextProbe(index))
             if lanes[index].readyCount > 0 { consider(router.health[index].holdOpeningUntil) }

@@ -35,6 +35,7 @@ extension Node {
     }
 
     private mutating func retryNow(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) -> CommandAnswer {
+        unpark(key, now)
         var isWaiting = messages[key].jobs > 0
         for position in messages[key].recipients.indices {
             guard case .waiting = messages[key].recipients[position].state else { continue }
@@ -42,7 +43,8 @@ extension Node {
             isWaiting = true
         }
         guard isWaiting else { return .nothingToDo }
-        beginTry(key, now, &effects)
+        // What is parked goes as a probe.
+        beginTry(key, isAsked: true, now, &effects)
         for lane in lanes.indices where waitingFor[lane] > 0 {
             router.health[lane].probeNow(at: now.instant)
             probe(lane, now, &effects)
@@ -63,6 +65,7 @@ extension Node {
 
     /// Before the dot a transaction is stopped, after it its outcome is awaited.
     private mutating func stopJobs(of key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
+        unpark(key, now)
         for recipient in messages[key].recipients.indices {
             guard case .busy(let job) = messages[key].recipients[recipient].state else { continue }
             if withdraw(job) {
@@ -70,7 +73,7 @@ extension Node {
                     messages[key].recipients[Int(recipient)].tries -= 1
                     messages[key].recipients[Int(recipient)].state = .waiting(until: now.instant)
                 }
-                jobs.remove(job)
+                removeJob(job)
                 messages[key].jobs -= 1
             } else if case .running(let id) = jobs[job].place, let connection = connection(id) {
                 for handed in [connection.present, connection.next].compactMap({ $0 }) where handed.job == job {

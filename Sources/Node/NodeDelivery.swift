@@ -52,6 +52,8 @@ extension Node {
         let isFresh = connections[id.key].used == 0
         let allowed = router.health[lane].allowedConnections
         while let key = lanes[lane].dequeue(isFresh: isFresh, allowed: allowed) {
+            // Its destination may have been backed off while it stood here.
+            if !destinations.isEmpty, parkLimited(of: key, now) { continue }
             if let lack = connections[id.key].lack(for: messages[jobs[key].message]) {
                 jobs[key].lacking |= 1 << Router.Mask(lane)
                 jobs[key].lack = lack
@@ -110,6 +112,7 @@ extension Node {
         var rest = jobs[key]
         rest.recipients = Array(rest.recipients[limit...])
         rest.place = .ready(upstream: lane)
+        rest.countedBy = nil
         jobs[key].recipients = Array(jobs[key].recipients[..<limit])
         messages[rest.message].jobs += 1
         let restKey = jobs.insert(rest)

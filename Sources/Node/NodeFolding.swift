@@ -130,6 +130,7 @@ extension Node {
 
     mutating func forget(_ key: MessageKey) {
         uncache(key)
+        unpark(key, present)
         let message = messages[key]
         index[message.id] = nil
         journals[message.journal]?.unfinished -= 1

@@ -46,7 +46,7 @@ extension Node {
                     if !handed.isDotSent { effects.append(.interrupt(id, transaction: handed.id)) }
                 }
             }
-            jobs.remove(job)
+            removeJob(job)
         }
         messages[key].jobs = 0
     }
@@ -136,6 +136,7 @@ extension Node {
             if case .busy(let job) = messages[key].recipients[recipient].state, !withdrawWhole(job, of: key, now) {
                 continue
             }
+            leaveParked(recipient, of: key, now)
             // The header may have to be read first, and no try may begin meanwhile.
             messages[key].recipients[recipient].state = .held
             effects.append(.note(.lateOutcome(messages[key].id, isUsed: true)))
@@ -164,7 +165,7 @@ extension Node {
             messages[key].recipients[Int(recipient)].tries -= 1
             messages[key].recipients[Int(recipient)].state = .waiting(until: now.instant)
         }
-        jobs.remove(job)
+        removeJob(job)
         messages[key].jobs -= 1
         return true
     }

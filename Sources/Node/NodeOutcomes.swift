@@ -20,6 +20,7 @@ extension Node {
                 orphan, results, upstream: lanes[lane].upstream.name, remote: connection.remote, now, &effects)
         }
         guard jobs.contains(handed.job) else { return }
+        hearDestinations(handed, results, now)
         let key = jobs[handed.job].message
         let isStopping = messages[key].pendingCommand != nil
         // Once: a second dead connection is as good as a refusal.
@@ -276,7 +277,7 @@ extension Node {
 
     mutating func endJob(_ job: JobKey, _ now: Now, _ effects: inout [NodeEffect]) {
         let key = jobs[job].message
-        jobs.remove(job)
+        removeJob(job)
         messages[key].jobs -= 1
         schedule(key)
         if messages[key].jobs == 0 { carryOutPending(key, now, &effects) }

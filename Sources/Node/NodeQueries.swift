@@ -8,6 +8,8 @@ extension Node {
         NodeStatus(
             state: state, isReady: admission(at: now) == nil, time: now.wall, queue: queueStatus(at: now),
             recent: recentStatus(at: now), upstreams: lanes.indices.map { upstreamStatus($0, at: now) },
+            destinations: destinations.worst(NodeStatus.destinationsShown, at: now),
+            destinationsDeferred: destinations.limitedCount, parked: destinations.parkedCount,
             journals: journalStatuses(at: now), peers: peerStatuses(at: now), takeovers: recentTakeovers,
             drainedNodes: recordedNames(prefix: "drain/", at: now),
             disabledUpstreams: recordedNames(prefix: RecordKey.upstream, suffix: "/off", at: now),
@@ -67,9 +69,10 @@ extension Node {
             case .busy(let job):
                 if jobs.contains(job), jobs[job].place != .waitingForUpstream { return .sending }
                 state = .waitingForUpstream
+            case .parked where state == .held || state == .retrying: state = .due
             case .waiting(let at) where state == .held || state == .retrying:
                 state = at <= now.instant ? .due : .retrying
-            case .waiting, .held, .finished: break
+            case .parked, .waiting, .held, .finished: break
             }
         }
         return state
@@ -78,6 +81,7 @@ extension Node {
     private func word(for recipient: Recipient, at now: Now) -> String {
         switch recipient.state {
         case .waiting(let at): at <= now.instant ? "due" : "retrying"
+        case .parked: "due"
         case .busy(let job):
             jobs.contains(job) && jobs[job].place == .waitingForUpstream ? "waiting for upstream" : "sending"
         case .held: "held"
@@ -86,8 +90,11 @@ extension Node {
     }
 
     private func due(of recipient: Recipient, at now: Now) -> WallTime? {
-        guard case .waiting(let at) = recipient.state else { return nil }
-        return now.wall + (at - now.instant)
+        switch recipient.state {
+        case .waiting(let at): now.wall + (at - now.instant)
+        case .parked(let entry): now.wall + (destinations.wait(of: entry, at: now.instant) ?? .zero)
+        case .busy, .held, .finished: nil
+        }
     }
 
     private func matches(_ message: Message, _ filter: QueueFilter, at now: Now) -> Bool {
@@ -187,6 +194,7 @@ extension Node {
         for lane in lanes.indices {
             if let problem = upstreamProblem(lane, at: now) { problems.append(problem) }
         }
+        if let problem = destinations.problem(at: now) { problems.append(problem) }
         if isDiskLow || isDiskFull {
             problems.append(
                 Problem(

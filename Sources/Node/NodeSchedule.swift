@@ -18,41 +18,73 @@ extension Node {
         }
     }
 
-    /// Makes one job of the due recipients of each route and mailbox provider.
-    mutating func beginTry(_ key: MessageKey, _ now: Now, _ effects: inout [NodeEffect]) {
+    /// Makes jobs of the due recipients; who is due for a backed-off destination is parked, unless a person asks.
+    mutating func beginTry(_ key: MessageKey, isAsked: Bool = false, _ now: Now, _ effects: inout [NodeEffect]) {
         guard messages[key].isCommitted, messages[key].pendingCommand == nil,
             journals.isActive(messages[key].journal)
         else { return }
         decideWhatIsOpen(key, now, &effects)
-        // Nearly every message has recipients on one route and at one provider only.
-        var groups: [(route: Int, provider: ProviderID, recipients: [UInt32])] = []
-        var isRetry = false
+        var due: [Int] = []
         for position in messages[key].recipients.indices {
             guard case .waiting(let at) = messages[key].recipients[position].state, at <= now.instant else { continue }
+            due.append(position)
+        }
+        if !destinations.isEmpty, !isAsked { park(&due, of: key, now) }
+        makeJobs(of: due, key, now, &effects)
+        if messages.contains(key) { schedule(key) }
+    }
+
+    /// One job for each route and provider, because the choice of an upstream is for both; and one for each destination that
+    /// counts what goes to it.
+    ///
+    /// - Parameter releasedBy: The destination that lets all of these go.
+    mutating func makeJobs(
+        of recipients: [Int], _ key: MessageKey, releasedBy: DestinationKey? = nil, _ now: Now,
+        _ effects: inout [NodeEffect]
+    ) {
+        for job in claimJobs(of: recipients, key, releasedBy: releasedBy, begun: now.wall, now) {
+            if jobs.contains(job) { place(job, now, &effects) }
+        }
+    }
+
+    /// The same without placing them.
+    mutating func claimJobs(
+        of recipients: [Int], _ key: MessageKey, releasedBy: DestinationKey? = nil, begun: WallTime, _ now: Now
+    ) -> [JobKey] {
+        // Nearly every message has one group only.
+        var groups: [(route: Int, provider: ProviderID, counted: DestinationKey?, recipients: [UInt32])] = []
+        var isRetry = releasedBy != nil
+        for position in recipients {
             let address = messages[key].recipients[position].address
             let route = router.route(
                 sender: messages[key].reversePath, recipient: address, marks: messages[key].marks)
             let provider = router.providers.provider(of: address.domainKey)
+            let counted = releasedBy ?? (destinations.isEmpty ? nil : destinations.limited(address))
             if messages[key].recipients[position].tries > 0 { isRetry = true }
             messages[key].recipients[position].tries += 1
-            if let group = groups.firstIndex(where: { $0.route == route && $0.provider == provider }) {
-                groups[group].recipients.append(UInt32(position))
+            let known = groups.firstIndex {
+                $0.route == route && $0.provider == provider && $0.counted == counted
+            }
+            if let known {
+                groups[known].recipients.append(UInt32(position))
             } else {
-                groups.append((route, provider, [UInt32(position)]))
+                groups.append((route, provider, counted, [UInt32(position)]))
             }
         }
-        for group in groups {
+        return groups.enumerated().map { number, group in
             let destination = messages[key].recipients[Int(group.recipients[0])].address.destinationKey
-            let job = jobs.insert(
-                Job(
-                    message: key, recipients: group.recipients, route: group.route, provider: group.provider,
-                    isRetry: isRetry, begun: now.wall, queued: now.instant,
-                    fairKey: FairKey(user: messages[key].user, destination: destination)))
+            var job = Job(
+                message: key, recipients: group.recipients, route: group.route, provider: group.provider,
+                isRetry: isRetry, begun: begun, queued: now.instant,
+                fairKey: FairKey(user: messages[key].user, destination: destination))
+            job.countedBy = group.counted
+            // `release` has counted the first.
+            if let counted = group.counted, releasedBy == nil || number > 0 { destinations.began(counted) }
             messages[key].jobs += 1
-            claim(job)
-            place(job, now, &effects)
+            let jobKey = jobs.insert(job)
+            claim(jobKey)
+            return jobKey
         }
-        if messages.contains(key) { schedule(key) }
     }
 
     /// What a former owner may have delivered is decided before the next try.
@@ -73,6 +105,7 @@ extension Node {
 
     /// Gives a job to the upstream whose turn it is, or ends its try.
     mutating func place(_ key: JobKey, _ now: Now, _ effects: inout [NodeEffect]) {
+        if !destinations.isEmpty, parkLimited(of: key, now) { return }
         let job = jobs[key]
         let isNullSender = messages[job.message].reversePath == nil
         switch choose(for: key, isNullSender: isNullSender, now) {
@@ -169,6 +202,7 @@ extension Node {
 
     /// Once more, and nothing is to be had: messages whose lifetime is over are given up, warnings go out.
     mutating func reviewWaiting(after lane: Int, _ now: Now, _ effects: inout [NodeEffect]) {
+        if destinations.parkedCount > 0 { reviewParked(after: lane, now, &effects) }
         guard waitingFor[lane] > 0 else { return }
         let reason = router.health[lane].lastFailure ?? "unreachable"
         var over: [JobKey] = []

@@ -42,6 +42,28 @@ package struct NodeStatus: Sendable {
         package var failed: UInt64
     }
 
+    /// A recipient domain that defers.
+    package struct DestinationStatus: Sendable {
+        package enum State: String, Sendable {
+            /// Nothing goes there until the next probe.
+            case closed
+            /// One message is its probe.
+            case probing
+            /// It takes mail again, more with each message.
+            case opening
+        }
+
+        package var domain: String
+        package var state: State
+        /// Messages that wait until it takes more.
+        package var parked: Int
+        /// Deferred transactions in a row, and since when.
+        package var failures: Int
+        package var since: WallTime
+        package var nextProbe: Duration?
+        package var lastReply: String
+    }
+
     /// One journal as this node sees it.
     package struct JournalStatus: Sendable {
         package enum Role: String, Sendable {
@@ -115,6 +137,12 @@ package struct NodeStatus: Sendable {
     package var queue: Queue
     package var recent: Recent
     package var upstreams: [UpstreamStatus]
+    /// The backed-off destinations that most messages wait for, at most `destinationsShown` of `destinationsDeferred`.
+    package var destinations: [DestinationStatus] = []
+    package var destinationsDeferred = 0
+    /// Messages that wait for those, each counted once for each destination.
+    package var parked = 0
+    package static let destinationsShown = 20
     package var journals: [JournalStatus]
     package var peers: [PeerStatus]
     package var takeovers: [Takeover]

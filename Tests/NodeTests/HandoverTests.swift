@@ -32,7 +32,7 @@ struct HandoverTests {
         let before = NodeProbe("up").started()
         let (id, _) = before.submit()
         let probe = try before.restarted(answers: .onDemand)
-        let journal = try #require(probe.node.heldJournals.first)
+        let journal = try #require(before.frames.first { if case .accept = $0.record { true } else { false } }).journal
         probe.feed(.drain)
         probe.feed(.sessionsEnded)
         #expect(probe.isDrained)

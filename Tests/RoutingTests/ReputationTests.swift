@@ -281,6 +281,64 @@ struct ReputationTests {
         #expect(trust.refusedInBlock == 50 && trust.resultsInBlock == 50)
     }
 
+    @Test("providers go by name between nodes that number them differently")
+    func providerNames() {
+        var mine = Providers()
+        var theirs = Providers()
+        for number in 0..<5 { _ = theirs.id(named: "new-\(number)") }
+        var a = Reputation(upstreams: ["u0"], me: "a")
+        var b = Reputation(upstreams: ["u0"], me: "b")
+        let from = theirs.id(named: "provider-of-ours")
+        for provider in [from, theirs.provider(of: "gmail.com")] {
+            for _ in 0..<6 {
+                a.record(.refused, upstream: 0, provider: provider, reply: "", fromFeedback: false, at: start)
+            }
+        }
+        a.record(.good, upstream: 0, provider: .other, reply: "", fromFeedback: false, at: start)
+        for (key, value) in a.publish(names: theirs, at: start) {
+            b.absorb(from: "a", key: key, value: value, names: &mine, at: start)
+        }
+        let to = mine.id(named: "provider-of-ours")
+        #expect(to != from && to != .other)
+        #expect(b.factor(upstream: 0, provider: to, at: start) == 0)
+        #expect(b.factor(upstream: 0, provider: mine.provider(of: "gmail.com"), at: start) == 0)
+        #expect(b.factor(upstream: 0, provider: .other, at: start) == 1)
+        #expect(b.trust(upstream: 0, provider: .other, at: start).good == 1)
+    }
+
+    @Test("restarting all nodes in turn forgets nothing")
+    func rollingRestart() {
+        var nodes = ["a", "b", "c"].map { Reputation(upstreams: ["u0"], me: $0) }
+        var at = start
+        func exchange() {
+            for _ in 0..<3 {
+                at = at + .seconds(15)
+                for from in 0..<3 {
+                    for (key, value) in nodes[from].publish(at: at, name: names) {
+                        for to in 0..<3 where to != from {
+                            nodes[to].absorb(
+                                from: ["a", "b", "c"][from], key: key, value: value, at: at, provider: numbers)
+                        }
+                    }
+                }
+            }
+        }
+        for node in 0..<3 {
+            record(&nodes[node], .good, 100, at: at)
+            record(&nodes[node], .refused, 25, at: at)
+        }
+        exchange()
+        let before = factor(nodes[0], at: at)
+        #expect(before < 0.7)
+        for node in 0..<2 {
+            nodes[node] = Reputation(upstreams: ["u0"], me: ["a", "b", "c"][node])
+            record(&nodes[node], .good, 2, at: at)
+            exchange()
+        }
+        #expect(abs(factor(nodes[2], at: at) - before) < 0.01)
+        #expect(factor(nodes[1], at: at) < 0.8, "what the third one knows and what was told since")
+    }
+
     @Test("records come at once when something happens, each second at most, and seldom otherwise")
     func pace() {
         var reputation = Reputation(upstreams: ["u0", "u1"], me: "a")

@@ -45,7 +45,10 @@ package struct Limits: Sendable {
     var scopes: [Scope] = []
     /// Of each upstream.
     var scopeOf: [Int] = []
-    var pairs: [[Pair]]
+    /// Of each upstream, so many as providers have numbers.
+    var pairs: [Pair]
+    /// Whether anything limits an upstream's transactions now: most are free, and asked about most often.
+    var isLimited: [Bool]
     let perProvider: [[String: ProviderLimits]]
     let maximumConnections: [Int]
     private let providerNumbers: [String: ProviderID]
@@ -95,11 +98,13 @@ package struct Limits: Sendable {
         providerNames = Dictionary(providerNumbers.map { ($1, $0) }, uniquingKeysWith: { min($0, $1) })
         perProvider = upstreams.map(\.perProvider)
         maximumConnections = upstreams.map { max(1, $0.maximumConnections) }
-        pairs = upstreams.map { _ in [] }
+        pairs = Array(repeating: Pair(), count: upstreams.count * Limits.maximumProviders)
+        isLimited = upstreams.map { _ in false }
         openAt = upstreams.map { _ in 0 }
         dueAt = openAt
         dueNext = openAt
         for (index, upstream) in upstreams.enumerated() { add(upstream, index) }
+        for index in upstreams.indices { noteLimited(index) }
         apply(at: Instant(nanoseconds: 0))
     }
 
@@ -165,36 +170,44 @@ package struct Limits: Sendable {
 
     /// The index of the pair's state; makes it when it is new.
     mutating func pair(_ upstream: Int, _ provider: ProviderID, at now: Instant) -> Int {
-        let index = Int(provider.number) < Limits.maximumProviders ? Int(provider.number) : 0
-        if index < pairs[upstream].count, pairs[upstream][index].isMade { return index }
-        while pairs[upstream].count <= index { pairs[upstream].append(Pair()) }
-        make(upstream, index, at: now)
+        let index = Limits.place(upstream, provider)
+        if !pairs[index].isMade { make(upstream, index, at: now) }
         return index
     }
 
+    static func place(_ upstream: Int, _ provider: ProviderID) -> Int {
+        upstream * maximumProviders + (Int(provider.number) < maximumProviders ? Int(provider.number) : 0)
+    }
+
+    mutating func noteLimited(_ upstream: Int) {
+        let scope = scopeOf[upstream]
+        isLimited[upstream] =
+            !scopes[scope].taken.isEmpty || !perProvider[upstream].isEmpty
+            || paces.keys.contains { $0.scope == scope }
+    }
+
     private mutating func make(_ upstream: Int, _ index: Int, at now: Instant) {
-        pairs[upstream][index].isMade = true
-        let provider = ProviderID(number: UInt16(index))
+        pairs[index].isMade = true
+        let provider = ProviderID(number: UInt16(index % Limits.maximumProviders))
         let named = name(of: provider)
         let owner = "\(scopes[scopeOf[upstream]].name)@\(named)"
         if let limits = perProvider[upstream][named] ?? perProvider[upstream]["*"] {
             guard limiters.count + limits.rates.count < Limits.maximumLimiters else {
-                let tail = index == 0 ? Pair(isMade: true) : pairs[upstream][pair(upstream, .other, at: now)]
-                pairs[upstream][index] = tail
+                if provider != .other { pairs[index] = pairs[pair(upstream, .other, at: now)] }
                 return
             }
-            for rate in limits.rates { pairs[upstream][index].taken.append(limiter(owner, rate)) }
+            for rate in limits.rates { pairs[index].taken.append(limiter(owner, rate)) }
             if let maximum = limits.maximumConnections {
                 let limiter = limiter(
                     "\(owner) connections", .transactions, .messages, period: .zero, limit: Double(max(1, maximum)))
-                pairs[upstream][index].taken.append(limiter)
-                pairs[upstream][index].transactions = limiter
+                pairs[index].taken.append(limiter)
+                pairs[index].transactions = limiter
             }
         }
         if let pace = paces[PaceKey(scope: scopeOf[upstream], provider: provider)] {
-            pairs[upstream][index].taken.append(pace.limiter)
+            pairs[index].taken.append(pace.limiter)
         }
-        for limiter in pairs[upstream][index].taken { applyShare(limiter, at: now) }
+        for limiter in pairs[index].taken { applyShare(limiter, at: now) }
     }
 
     // MARK: Taking
@@ -204,18 +217,18 @@ package struct Limits: Sendable {
         if now >= reviewAt { review(at: now) }
         let scope = scopeOf[upstream]
         let pair = pair(upstream, provider, at: now)
-        if !scopes[scope].taken.isEmpty || !pairs[upstream][pair].taken.isEmpty {
+        if isLimited[upstream] {
             var until: Instant?
             for index in scopes[scope].taken { consider(index, recipients, &until, at: now) }
-            for index in pairs[upstream][pair].taken { consider(index, recipients, &until, at: now) }
+            for index in pairs[pair].taken { consider(index, recipients, &until, at: now) }
             if let until { return .wait(until: max(until, now + .milliseconds(1))) }
             for index in scopes[scope].taken { limiters[index].take(limiters[index].amount(recipients), at: now) }
-            for index in pairs[upstream][pair].taken {
+            for index in pairs[pair].taken {
                 limiters[index].take(limiters[index].amount(recipients), at: now)
             }
         }
         scopes[scope].usage.add(recipients, at: now)
-        pairs[upstream][pair].usage.add(recipients, at: now)
+        pairs[pair].usage.add(recipients, at: now)
         return .granted
     }
 
@@ -234,16 +247,16 @@ package struct Limits: Sendable {
         let scope = scopeOf[upstream]
         let pair = pair(upstream, provider, at: now)
         for index in scopes[scope].taken { limiters[index].giveBack(limiters[index].amount(recipients)) }
-        for index in pairs[upstream][pair].taken { limiters[index].giveBack(limiters[index].amount(recipients)) }
+        for index in pairs[pair].taken { limiters[index].giveBack(limiters[index].amount(recipients)) }
         scopes[scope].usage.remove(recipients)
-        pairs[upstream][pair].usage.remove(recipients)
+        pairs[pair].usage.remove(recipients)
     }
 
     /// A transaction that `take` granted is over, however; not called for one that was given back. It ends what counts
     /// against `perProvider`'s `maximumConnections`.
     package mutating func finished(upstream: Int, provider: ProviderID, at now: Instant) {
         let pair = pair(upstream, provider, at: now)
-        guard let index = pairs[upstream][pair].transactions else { return }
+        guard let index = pairs[pair].transactions else { return }
         limiters[index].open = max(0, limiters[index].open - 1)
     }
 
@@ -282,7 +295,7 @@ package struct Limits: Sendable {
         limiters[scopes[scope].connections].due += due
         for index in scopes[scope].taken { limiters[index].due += due }
         let pair = pair(upstream, provider, at: Instant(nanoseconds: 0))
-        for index in pairs[upstream][pair].taken { limiters[index].due += due }
+        for index in pairs[pair].taken { limiters[index].due += due }
     }
 }
 

@@ -98,7 +98,7 @@ extension Limits {
             vacantSince = nil
             return
         }
-        if followed == nil, let firstSeen, now - firstSeen < Limits.lenderSilence { return }
+        if followed == nil, let firstSeen, now - firstSeen < Limits.firstWait { return }
         let vacant = vacantSince ?? now
         vacantSince = vacant
         let candidates = alive.compactMap { name -> (start: UInt64, name: String)? in

@@ -51,7 +51,7 @@ extension Limits {
             let used: Double
             if let provider = key.provider {
                 let pair = pair(upstream, provider, at: now)
-                used = pairs[upstream][pair].usage.peak(at: now) * Double(max(1, alive.count))
+                used = pairs[pair].usage.peak(at: now) * Double(max(1, alive.count))
             } else {
                 used = scopes[key.scope].usage.peak(at: now) * Double(max(1, alive.count))
             }
@@ -89,21 +89,23 @@ extension Limits {
         if let provider = key.provider {
             for member in scope.members {
                 let index = pair(member, provider, at: now)
-                if !pairs[member][index].taken.contains(limiter) { pairs[member][index].taken.append(limiter) }
+                if !pairs[index].taken.contains(limiter) { pairs[index].taken.append(limiter) }
             }
         } else if !scope.taken.contains(limiter) {
             scopes[key.scope].taken.append(limiter)
         }
+        for member in scope.members { noteLimited(member) }
         applyShare(limiter, at: now)
     }
 
     private mutating func end(_ key: PaceKey, at now: Instant) {
         guard let pace = paces.removeValue(forKey: key) else { return }
         scopes[key.scope].taken.removeAll { $0 == pace.limiter }
-        guard let provider = key.provider else { return }
         for member in scopes[key.scope].members {
+            noteLimited(member)
+            guard let provider = key.provider else { continue }
             let index = pair(member, provider, at: now)
-            pairs[member][index].taken.removeAll { $0 == pace.limiter }
+            pairs[index].taken.removeAll { $0 == pace.limiter }
         }
     }
 

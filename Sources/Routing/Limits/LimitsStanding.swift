@@ -47,6 +47,8 @@ extension Limits {
     static let validity = Duration.milliseconds(1500)
     /// Without a sign for so long, the lender is taken for gone.
     static let lenderSilence = Duration.seconds(1)
+    /// Who has just started hears of a lender in this time; the youngest is the last to lend anyway.
+    static let firstWait = Duration.milliseconds(500)
     /// A node is lent nothing more, and what it had is free, after so long without a word.
     static let silence = Duration.milliseconds(800)
     static let release = Duration.milliseconds(1400)
@@ -76,8 +78,11 @@ extension Limits {
         review(at: now)
     }
 
-    /// When something changes without an event.
-    package func nextDeadline(at now: Instant) -> Instant? { reviewAt == .distantFuture ? nil : reviewAt }
+    /// When something changes without an event. Never in the past: what is overdue comes with the next call that changes.
+    package func nextDeadline(at now: Instant) -> Instant? {
+        if reviewAt == .distantFuture { return nil }
+        return reviewAt > now ? reviewAt : now + Limits.askAgain
+    }
 
     /// What follows from the time alone.
     mutating func review(at now: Instant) {

@@ -2,44 +2,22 @@ package import Primitives
 
 /// What is left, for the choice and for people.
 extension Limits {
-    /// While anything may go at all.
-    private static let least = 0.02
-
     /// What is left of the tightest limit, 0 to 1; 0 where nothing may go for a second or more.
     package func headroom(upstream: Int, provider: ProviderID, at now: Instant) -> Double {
-        let scope = scopes[scopeOf[upstream]]
+        guard isLimited[upstream] else { return 1 }
+        let scope = scopeOf[upstream]
+        let pair = Limits.place(upstream, provider)
         var headroom = 1.0
-        for index in scope.taken { headroom = min(headroom, left(index, at: now)) }
-        let pair = Int(provider.number) < Limits.maximumProviders ? Int(provider.number) : 0
-        if pair < pairs[upstream].count {
-            for index in pairs[upstream][pair].taken { headroom = min(headroom, left(index, at: now)) }
-        }
+        for index in scopes[scope].taken { headroom = min(headroom, limiters[index].left(at: now)) }
+        for index in pairs[pair].taken { headroom = min(headroom, limiters[index].left(at: now)) }
         return headroom
-    }
-
-    private func left(_ index: Int, at now: Instant) -> Double {
-        let limiter = limiters[index]
-        switch limiter.kind {
-        case .rate:
-            let rate = limiter.bucket.rate
-            guard rate > 0,
-                limiter.bucket.tokens + rate * limiter.bucket.age(at: now) + rate >= min(1, limiter.bucket.capacity)
-            else { return 0 }
-            return min(1, max(Limits.least, 1 - limiter.usage.rate(at: now) / rate))
-        case .day:
-            guard limiter.count.used < limiter.share else { return 0 }
-            let used = Double(limiter.count.used + limiter.elsewhere)
-            return min(1, max(Limits.least, 1 - used / max(1, limiter.limit)))
-        case .transactions: return limiter.open < limiter.share ? 1 : 0
-        case .connections: return 1
-        }
     }
 
     /// Every limit of an upstream and of its pairs that are in use, for status.
     package func used(upstream: Int, at now: Instant) -> [LimitUse] {
         let scope = scopes[scopeOf[upstream]]
         var indices = [scope.connections] + scope.taken
-        for pair in pairs[upstream] {
+        for pair in pairs[upstream * Limits.maximumProviders..<(upstream + 1) * Limits.maximumProviders] {
             for index in pair.taken where !indices.contains(index) { indices.append(index) }
         }
         return indices.map { index in
@@ -63,6 +41,22 @@ extension Limits {
 }
 
 extension Limiter {
+    /// While anything may go at all.
+    private static let least = 0.02
+
+    fileprivate func left(at now: Instant) -> Double {
+        switch kind {
+        case .rate:
+            guard bucket.isNear(within: 1, at: now) else { return 0 }
+            return min(1, max(Limiter.least, 1 - usage.rate(at: now) / bucket.rate))
+        case .day:
+            guard count.used < share else { return 0 }
+            return min(1, max(Limiter.least, 1 - Double(count.used + elsewhere) / max(1, limit)))
+        case .transactions: return open < share ? 1 : 0
+        case .connections: return 1
+        }
+    }
+
     /// What a rate per second is multiplied with to be one per period.
     fileprivate var seconds: Double { kind == .rate ? period.inSeconds : 1 }
 

@@ -102,8 +102,11 @@ struct TokenBucket: Hashable, Sendable {
         return now + .nanoseconds(Int64(min(missing / net, 86_400) * 1e9) + 1000)
     }
 
-    /// Seconds since it was last settled.
-    func age(at now: Instant) -> Double { at.map { max(0, (now - $0).inSeconds) } ?? 0 }
+    /// Whether one will be there within so many seconds.
+    func isNear(within seconds: Double, at now: Instant) -> Bool {
+        let age = at.map { max(0, (now - $0).inSeconds) } ?? 0
+        return rate > 0 && tokens + rate * (age + seconds) >= 1
+    }
 
     mutating func take(_ amount: Double) { tokens -= amount }
     mutating func giveBack(_ amount: Double) { tokens = min(capacity, tokens + amount) }

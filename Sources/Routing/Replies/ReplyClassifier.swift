@@ -90,17 +90,17 @@ package struct ReplyClassifier: Sendable {
         let text = ReplyText(folded, vocabulary, lists)
         let enhanced = enhanced ?? Self.enhancedCode(within: folded)
         var candidates = rulesWithoutPattern
-        for entry in text.entries { candidates += rulesOfSymbol[Int(entry.symbol)] }
+        text.eachSymbol { candidates += rulesOfSymbol[Int($0)] }
         candidates.sort()
         var last: UInt16?
         for index in candidates where index != last {
             last = index
+            // In place: a rule is a dozen references to count up and down.
+            guard rules[Int(index)].matches(text),
+                rules[Int(index)].conditions.hold(code: code, enhanced: enhanced, stage: stage, provider: provider)
+            else { continue }
             let rule = rules[Int(index)]
-            if rule.conditions.hold(code: code, enhanced: enhanced, stage: stage, provider: provider),
-                rule.matches(text)
-            {
-                return Classification(replyClass: rule.replyClass, against: rule.against, rule: rule.name)
-            }
+            return Classification(replyClass: rule.replyClass, against: rule.against, rule: rule.name)
         }
         return Classification(replyClass: .other, against: .nothing, rule: "no rule matches")
     }

@@ -13,7 +13,9 @@ struct ReplyRule: Sendable {
     var name: String
 
     func matches(_ text: ReplyText) -> Bool {
-        terms.allSatisfy { $0.occurs(in: text) } && !exclusions.contains { $0.occurs(in: text) }
+        for index in terms.indices where !terms[index].occurs(in: text) { return false }
+        for index in exclusions.indices where exclusions[index].occurs(in: text) { return false }
+        return true
     }
 }
 
@@ -36,6 +38,8 @@ struct ReplyPattern: Sendable {
     var isAtEnd = false
 
     func occurs(in text: ReplyText) -> Bool {
+        // Most rules that are looked at lack a word: this needs no walk along the text.
+        for case .one(let symbols) in elements where !text.has(anyOf: symbols) { return false }
         if isAtBeginning { return matches(text, from: 0, at: 0, slack: 0) }
         return (0..<text.count).contains { matches(text, from: 0, at: $0, slack: 0) }
     }

@@ -14,10 +14,13 @@ struct ReplyText: ReplyWordSink {
     private(set) var entries: [Entry] = []
     /// Where each position's entries begin.
     private var starts: [Int32] = []
+    /// A bit for each symbol that stands anywhere.
+    private var present: [UInt64]
 
     init(_ folded: [UInt8], _ vocabulary: ReplyVocabulary, _ lists: ReplyLists) {
         self.vocabulary = vocabulary
         self.lists = lists
+        present = Array(repeating: 0, count: vocabulary.count / 64 + 1)
         entries.reserveCapacity(96)
         starts.reserveCapacity(64)
         ReplyWords.cut(folded, into: &self)
@@ -27,6 +30,23 @@ struct ReplyText: ReplyWordSink {
     var isFull: Bool { starts.count >= Self.maximumPositions }
 
     var count: Int { starts.count }
+
+    /// Whether one of these symbols stands anywhere.
+    func has(anyOf symbols: [ReplyVocabulary.Symbol]) -> Bool {
+        for symbol in symbols where present[Int(symbol >> 6)] & (1 << UInt64(symbol & 63)) != 0 { return true }
+        return false
+    }
+
+    /// Each symbol that stands anywhere, once.
+    func eachSymbol(_ body: (ReplyVocabulary.Symbol) -> Void) {
+        for (index, word) in present.enumerated() {
+            var rest = word
+            while rest != 0 {
+                body(ReplyVocabulary.Symbol(index << 6 + rest.trailingZeroBitCount))
+                rest &= rest - 1
+            }
+        }
+    }
 
     func entries(at position: Int) -> ArraySlice<Entry> {
         entries[Int(starts[position])..<(position + 1 < starts.count ? Int(starts[position + 1]) : entries.count)]
@@ -48,7 +68,8 @@ struct ReplyText: ReplyWordSink {
     }
 
     mutating func hostPart(_ bytes: ArraySlice<UInt8>) {
-        vocabulary.lookUp(bytes, inURL: false) { if $0 != ReplyVocabulary.dropped { append($0) } }
+        // As in URLs: a host that is named relay or block says nothing.
+        vocabulary.lookUp(bytes, inURL: true) { append($0) }
     }
 
     mutating func urlPart(_ bytes: ArraySlice<UInt8>) {
@@ -57,7 +78,15 @@ struct ReplyText: ReplyWordSink {
 
     private mutating func append(_ symbol: ReplyVocabulary.Symbol) {
         entries.append(Entry(symbol: symbol, length: 1))
-        for list in lists.listsOfWord(symbol) { entries.append(Entry(symbol: list, length: 1)) }
+        mark(symbol)
+        for list in lists.listsOfWord(symbol) {
+            entries.append(Entry(symbol: list, length: 1))
+            mark(list)
+        }
+    }
+
+    private mutating func mark(_ symbol: ReplyVocabulary.Symbol) {
+        present[Int(symbol >> 6)] |= 1 << UInt64(symbol & 63)
     }
 
     /// The lists' phrases of two words and more, found once for all rules.
@@ -87,6 +116,7 @@ struct ReplyText: ReplyWordSink {
             merged += old
             while next < found.count, found[next].position == position {
                 merged.append(found[next].entry)
+                mark(found[next].entry.symbol)
                 next += 1
             }
         }

@@ -5,7 +5,7 @@ protocol ReplyWordSink {
     mutating func word(_ bytes: ArraySlice<UInt8>)
     /// `<address>`, `<ip>`, `<host>` or `<url>` at a new position.
     mutating func thing(_ name: StaticString)
-    /// A part of the host at the latest position.
+    /// A label of the host at the latest position.
     mutating func hostPart(_ bytes: ArraySlice<UInt8>)
     /// A word within the URL at the latest position.
     mutating func urlPart(_ bytes: ArraySlice<UInt8>)

@@ -45,15 +45,15 @@ struct Pair: Sendable {
     // MARK: Counts
 
     mutating func decay(_ perNanosecond: Double, to now: Instant) {
-        own = own * Decay.factor(now - ownAt, perNanosecond: perNanosecond)
+        own = own * Decay.factor(from: ownAt, to: now, perNanosecond: perNanosecond)
         ownAt = max(ownAt, now)
         decayTotal(perNanosecond, to: now)
-        recent = recent * Recent.decay(sum: recent.sum, elapsed: now - recentAt, floor: floor)
+        recent = recent * Recent.decay(sum: recent.sum, from: recentAt, to: now, floor: floor)
         recentAt = max(recentAt, now)
     }
 
     private mutating func decayTotal(_ perNanosecond: Double, to now: Instant) {
-        total = total * Decay.factor(now - totalAt, perNanosecond: perNanosecond)
+        total = total * Decay.factor(from: totalAt, to: now, perNanosecond: perNanosecond)
         totalAt = max(totalAt, now)
     }
 
@@ -74,9 +74,9 @@ struct Pair: Sendable {
 
     /// The latest results of all nodes.
     func recentOfAll(at now: Instant) -> Tally {
-        var all = recent * Recent.decay(sum: recent.sum, elapsed: now - recentAt, floor: floor)
+        var all = recent * Recent.decay(sum: recent.sum, from: recentAt, to: now, floor: floor)
         for peer in peers where peer.restart == block.restart {
-            all += peer.recent * Recent.decay(sum: peer.recent.sum, elapsed: now - peer.at, floor: floor)
+            all += peer.recent * Recent.decay(sum: peer.recent.sum, from: peer.at, to: now, floor: floor)
         }
         return all
     }
@@ -92,15 +92,17 @@ struct Pair: Sendable {
         decayTotal(perNanosecond, to: now)
         if let index = peers.firstIndex(where: { $0.node == node }) {
             let old = peers[index]
-            if old.restart == block.restart {
-                total -= old.slow * Decay.factor(now - old.at, perNanosecond: perNanosecond)
-            }
+            let told = old.slow * Decay.factor(from: old.at, to: now, perNanosecond: perNanosecond)
+            // One that has lost half of what it knew was started anew. What its former process knew stays true, and
+            // fades here, so that restarting all nodes in turn forgets nothing.
+            let isReborn = new.map { $0.restart == old.restart && $0.slow.sum < told.sum * 0.5 } ?? false
+            if old.restart == block.restart, !isReborn { total -= told }
             if let new { peers[index] = new } else { peers.remove(at: index) }
         } else if let new {
             peers.append(new)
         }
         if let new, new.restart == block.restart { total += new.slow }
-        if peers.isEmpty { total = own * Decay.factor(now - ownAt, perNanosecond: perNanosecond) }
+        if peers.isEmpty { total = own * Decay.factor(from: ownAt, to: now, perNanosecond: perNanosecond) }
     }
 
     /// What was counted before is no evidence any more.
@@ -114,7 +116,7 @@ struct Pair: Sendable {
         total = Tally()
         totalAt = now
         for peer in peers where peer.restart == block.restart {
-            total += peer.slow * Decay.factor(now - peer.at, perNanosecond: perNanosecond)
+            total += peer.slow * Decay.factor(from: peer.at, to: now, perNanosecond: perNanosecond)
         }
     }
 
@@ -128,7 +130,7 @@ struct Pair: Sendable {
     /// Nothing in it changes any decision.
     func isNegligible(_ perNanosecond: Double, at now: Instant) -> Bool {
         let hasState = block.phase != .open || (block.term > 0 && now - block.since < Pair.stateKept)
-        let slow = total.sum * Decay.factor(now - totalAt, perNanosecond: perNanosecond)
+        let slow = total.sum * Decay.factor(from: totalAt, to: now, perNanosecond: perNanosecond)
         return !hasState && slow < Pair.negligible && recentOfAll(at: now).sum < Pair.negligible
     }
 

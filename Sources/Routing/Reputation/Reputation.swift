@@ -107,7 +107,7 @@ package struct Reputation: Sendable {
         if slot == 0 { return 1 }
         let known = hot[Int(slot) - 1]
         if known.share == 0 || known.refused == 0 { return known.share }
-        let decay = Decay.factor(now - known.at, perNanosecond: perNanosecond)
+        let decay = Decay.factor(from: known.at, to: now, perNanosecond: perNanosecond)
         return known.share * Decay.power(posterior(known.good * decay, known.refused * decay), settings.exponent)
     }
 

@@ -12,7 +12,7 @@ extension Reputation {
 
     private func trust(_ slot: Int, at now: Instant) -> Trust {
         let pair = pairs[slot]
-        let decay = Decay.factor(now - pair.totalAt, perNanosecond: perNanosecond)
+        let decay = Decay.factor(from: pair.totalAt, to: now, perNanosecond: perNanosecond)
         var trust = Trust()
         trust.good = pair.total.good(acceptedWorth: acceptedWorth[pair.upstream]) * decay
         trust.refused = pair.total.refused * decay
@@ -41,7 +41,8 @@ extension Reputation {
         var weighted = 0.0
         var weights = 0.0
         for slot in slots(of: upstream) {
-            let weight = pairs[slot].total.sum * Decay.factor(now - pairs[slot].totalAt, perNanosecond: perNanosecond)
+            let weight =
+                pairs[slot].total.sum * Decay.factor(from: pairs[slot].totalAt, to: now, perNanosecond: perNanosecond)
             weighted += weight * Double(trust(slot, at: now).trust)
             weights += weight
         }

@@ -45,16 +45,18 @@ struct Tally: Hashable, Sendable {
 /// They halve each 25 s, so that a busy pair is judged by its last minute; of a quiet pair some ten are remembered for
 /// minutes, so that it is judged at all. The floor is shared by the nodes that have evidence.
 enum Recent {
-    static let halfLife = Duration.seconds(25)
-    static let quietHalfLife = Duration.minutes(10)
+    static let perNanosecond = 1 / 25e9
+    /// The half-life of what is remembered longer: ten minutes.
+    static let quietPerNanosecond = 1 / 600e9
     static let floor = 10.0
 
     /// What is left after a time of counts that sum to `sum`.
-    static func decay(sum: Double, elapsed: Duration, floor: Double) -> Double {
-        if sum <= floor { return Decay.factor(elapsed, halfLife: quietHalfLife) }
-        let fast = Decay.factor(elapsed, halfLife: halfLife)
+    static func decay(sum: Double, from: Instant, to: Instant, floor: Double) -> Double {
+        if sum <= floor { return Decay.factor(from: from, to: to, perNanosecond: quietPerNanosecond) }
+        let fast = Decay.factor(from: from, to: to, perNanosecond: perNanosecond)
         if sum * fast >= floor { return fast }
-        let untilFloor = halfLife * Decay.halves(from: sum, to: floor)
-        return floor / sum * Decay.factor(elapsed - untilFloor, halfLife: quietHalfLife)
+        let untilFloor = Int64(Decay.halves(from: sum, to: floor) / perNanosecond)
+        let floorAt = Instant(nanoseconds: from.nanoseconds &+ untilFloor)
+        return floor / sum * Decay.factor(from: floorAt, to: to, perNanosecond: quietPerNanosecond)
     }
 }

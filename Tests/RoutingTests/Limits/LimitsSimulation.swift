@@ -31,6 +31,8 @@ struct LimitsSimulation {
         var nextRecords: Duration
         /// Proved dead, as far as this one knows.
         var provedDead: Set<String> = []
+        /// What came since the last pulse, where a node looks only then.
+        var inbox: [(node: String, key: String, value: [UInt8])] = []
 
         init(limits: Limits, clockOffset: Int64, wallOffset: Int64, nextPulse: Duration, nextRecords: Duration) {
             self.limits = limits
@@ -56,6 +58,8 @@ struct LimitsSimulation {
     let names: [String]
     var random: SeededRandom
     var loss = 0.05
+    /// Nodes look at what came only when they are about to speak.
+    var looksWithPulses = false
     /// The true time; the wall clock begins at noon of 1 December 2026.
     private(set) var time = Duration.zero
     static let noon = WallTime(milliseconds: 1_796_126_400_000)
@@ -191,6 +195,10 @@ struct LimitsSimulation {
             machine.heard[node] = Known(
                 incarnation: told.incarnation, version: told.version, records: told.records, movedAt: time)
         }
+        guard !looksWithPulses else {
+            machine.inbox += changes
+            return
+        }
         tellNodes(name)
         for change in changes {
             machines[name]?.limits.absorb(from: change.node, key: change.key, value: change.value, at: now)
@@ -234,6 +242,10 @@ struct LimitsSimulation {
     private mutating func pulse(_ name: String, _ now: Now) {
         tellNodes(name)
         guard let machine = machines[name] else { return }
+        for change in machine.inbox {
+            machine.limits.absorb(from: change.node, key: change.key, value: change.value, at: now)
+        }
+        machine.inbox = []
         machine.nextPulse = time + Self.pulse
         for upstream in upstreams.indices {
             let waiting = endless[name]?.contains(upstream) == true ? 10_000 : due[name]?[upstream] ?? 0

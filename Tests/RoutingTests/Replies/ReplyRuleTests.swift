@@ -39,8 +39,8 @@ struct ReplyRuleTests {
             ("<address> unknown", "user@example.com...unknown", true), ("<ip>", "[192.0.2.1] is bad", true),
             ("<ip>", "[2001:db8::1]:25 is bad", true), ("<ip>", "see 4.7.1 of 12:30:05", false),
             ("4.7.1", "see (#4.7.1).", true), ("<host> down", "mx.example.net down", true),
-            ("sorbs", "listed at dnsbl.sorbs.net.", true), ("sorbs", "see http://www.sorbs.net/lookup?1", false),
-            ("/sorbs", "see http://www.sorbs.net/lookup?1", true), ("/sorbs", "listed at dnsbl.sorbs.net", false),
+            ("sorbs", "listed at dnsbl.sorbs.net.", false), ("sorbs", "see http://www.sorbs.net/lookup?1", false),
+            ("/sorbs", "see http://www.sorbs.net/lookup?1", true), ("/sorbs", "listed at dnsbl.sorbs.net", true),
             ("<url>", "see www.example.com/why", true), ("<url>", "HELO/EHLO first", false),
             ("helo ehlo", "HELO/EHLO first", true), ("/lookup*", "(https://example.com/lookups)", true),
         ])

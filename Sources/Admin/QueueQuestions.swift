@@ -89,7 +89,8 @@ extension AdminAPI {
         let owners = Owners(status, me: await source.facts().name)
         let counted = messages.filter(owners.countsHere)
         var answer = QueueSummaryAnswer(
-            counted, by: key, matched: matched - (messages.count - counted.count), at: status.time)
+            counted, by: key, matched: matched - (messages.count - counted.count), deferring: status.destinations,
+            at: status.time)
         guard !isLocal(request) else { return answer }
         var peers = await askPeers(request, patience: PeerPatience.listing)
         for (_, other) in peers.decoded(as: QueueSummaryAnswer.self) { answer.add(other) }

@@ -3,9 +3,12 @@ internal import Primitives
 
 extension QueueSummaryAnswer {
     /// What a summary groups by.
-    package enum Key: String, CaseIterable, Sendable { case to, from, upstream, state, reply }
+    package enum Key: String, CaseIterable, Sendable { case to, destination, domain, from, upstream, state, reply }
 
-    init(_ messages: [MessageStatus], by key: Key, matched: Int, at now: WallTime) {
+    init(
+        _ messages: [MessageStatus], by key: Key, matched: Int, deferring: [NodeStatus.DestinationStatus] = [],
+        at now: WallTime
+    ) {
         var rows: [String: Row] = [:]
         for message in messages {
             let age = (now - message.accepted).inSeconds
@@ -20,6 +23,9 @@ extension QueueSummaryAnswer {
                 rows[name] = row
             }
         }
+        if key == .destination || key == .domain {
+            for destination in deferring { rows[destination.domain]?.state = destination.words }
+        }
         by = key.rawValue
         self.matched = matched
         counted = messages.count
@@ -28,10 +34,23 @@ extension QueueSummaryAnswer {
     }
 }
 
+extension NodeStatus.DestinationStatus {
+    /// What it does to mail now, for a table.
+    var words: String {
+        let now =
+            switch state {
+            case .closed: "deferred, \(parked) parked, next try in \((nextProbe ?? .zero).short)"
+            case .probing: "deferred, \(parked) parked, being tried"
+            case .opening: "opening, \(parked) parked"
+            }
+        return lastReply.isEmpty ? now : "\(now): \(lastReply)"
+    }
+}
+
 extension QueueSummaryAnswer.Key {
     fileprivate func value(_ message: MessageStatus, _ recipient: MessageStatus.RecipientStatus) -> String {
         switch self {
-        case .to: domain(recipient.address)
+        case .to, .destination, .domain: domain(recipient.address)
         case .from: message.sender.isEmpty || message.sender == "<>" ? "<>" : domain(message.sender)
         case .upstream: recipient.upstream.isEmpty ? "-" : recipient.upstream
         case .state: recipient.state
@@ -62,6 +81,8 @@ extension QueueSummaryAnswer {
             sum.recipients += row.recipients
             sum.bytes += row.bytes
             sum.oldestSeconds = max(sum.oldestSeconds, row.oldestSeconds)
+            // Each node learns for itself; the one with most to say comes first.
+            sum.state = sum.state ?? row.state
             rows[row.key] = sum
         }
         matched += other.matched

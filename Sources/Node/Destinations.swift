@@ -295,7 +295,8 @@ struct Destinations: Sendable {
         let name = address.destinationKey
         guard index.count < Destinations.limit, index[name] == nil else { return nil }
         let domain = address.domain.map { $0 >= 0x41 && $0 <= 0x5a ? $0 | 0x20 : $0 }
-        let key = all.insert(Destination(domain: domain, name: name, since: now, lastHeard: now, lastReply: reply.shortened))
+        let key = all.insert(
+            Destination(domain: domain, name: name, since: now, lastHeard: now, lastReply: reply.shortened))
         index[name] = key
         known.append(key)
         return key

@@ -36,7 +36,8 @@ extension Node {
             }
         case .seal: journals[id]?.isSealed = true
         case .open(let open): journals[id]?.lastWriter = open.origin.node
-        case .replicas, .retire, .body, .abort, .redirect, .unknown: break
+        case .redirect(let command, let upstream): fold(command, .redirect, in: id, upstream: upstream)
+        case .replicas, .retire, .body, .abort, .unknown: break
         }
     }
 
@@ -71,6 +72,7 @@ extension Node {
         for result in outcome.results where Int(result.recipient) < messages[key].recipients.count {
             let position = Int(result.recipient)
             messages[key].recipients[position].openAttempt = 0
+            messages[key].recipients[position].redirect = ""
             messages[key].recipients[position].tries = has(.triesForgotten) ? 0 : result.tries
             messages[key].recipients[position].upstream = outcome.upstream
             switch result.status {
@@ -103,7 +105,9 @@ extension Node {
         return present.instant + max(.zero, min(due - present.wall, longest))
     }
 
-    private mutating func fold(_ command: CommandRecord, _ verb: Command.Verb, in id: JournalID) {
+    private mutating func fold(
+        _ command: CommandRecord, _ verb: Command.Verb, in id: JournalID, upstream: String = ""
+    ) {
         guard let key = index[command.message], messages[key].journal == id else { return }
         let named =
             command.recipients.isEmpty ? Array(messages[key].recipients.indices) : known(command.recipients, of: key)
@@ -114,7 +118,10 @@ extension Node {
                 // The decision about it was made.
                 messages[key].recipients[recipient].openAttempt = 0
             case .cancel: messages[key].finish(recipient, .cancelled)
-            default: messages[key].recipients[recipient].state = .waiting(until: present.instant)
+            case .redirect: messages[key].recipients[recipient].redirect = upstream
+            default:
+                messages[key].recipients[recipient].state = .waiting(until: present.instant)
+                messages[key].recipients[recipient].released = command.time
             }
         }
         if messages[key].unfinished == 0 { forget(key) }

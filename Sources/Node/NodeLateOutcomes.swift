@@ -159,7 +159,7 @@ extension Node {
     }
 
     /// Takes a job that has not begun away from its lane; its recipients wait again. False when a connection has it.
-    private mutating func withdrawWhole(_ job: JobKey, of key: MessageKey, _ now: Now) -> Bool {
+    mutating func withdrawWhole(_ job: JobKey, of key: MessageKey, _ now: Now) -> Bool {
         guard withdraw(job) else { return false }
         for recipient in jobs[job].recipients {
             messages[key].recipients[Int(recipient)].tries -= 1

@@ -47,6 +47,7 @@ package enum Fault: String, Hashable, Sendable, CaseIterable {
     case mailPermanent = "MAIL 5xx"
     case mailRights = "MAIL 5xx for lack of rights"
     case recipientTransient = "RCPT 4xx"
+    case domainDown = "a recipient domain can't be reached"
     case recipientPermanent = "RCPT 5xx"
     case tooManyRecipients = "RCPT 452 4.5.3"
     case dataTransient = "DATA 4xx"

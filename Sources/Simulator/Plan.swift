@@ -33,6 +33,8 @@ package struct Plan: Sendable {
     package var drainTimeout = Duration.minutes(30)
     /// Clients send again when a connection breaks behind the final dot.
     package var clientsRepeat = false
+    /// When it is taken for endless; nil: by the number of nodes.
+    package var mostTurns: Int?
     /// The negative test: clocks beyond the bound that leases allow for.
     package var clocksBeyondBound = false
     /// For scenarios: how fast each node's clock runs, by its index; by chance when empty.
@@ -81,5 +83,5 @@ package struct Plan: Sendable {
             : [[.seconds(30), .minutes(5)], [.minutes(1), .minutes(10), .hours(1)]]
     }
     /// Far more than any plan needs: a run that reaches it goes round in circles.
-    var turnLimit: Int { isDense ? 3_000_000 : 400_000 }
+    var turnLimit: Int { mostTurns ?? (isDense ? 3_000_000 : 400_000) }
 }

@@ -14,9 +14,12 @@ extension Simulation {
     }
 
     /// A run without clients and faults of its own.
-    package convenience init(scenario configuration: NodeConfiguration, nodes: Int = 1) {
+    ///
+    /// - Parameter turns: After so many it is given up; nil: as many as a run by chance may take.
+    package convenience init(scenario configuration: NodeConfiguration, nodes: Int = 1, turns: Int? = nil) {
         var plan = Plan(seed: configuration.seed, duration: .zero, messages: 0, configuration: configuration)
         plan.nodes = nodes
+        plan.mostTurns = turns
         self.init(plan)
         start()
         // Until mail is taken.
@@ -48,6 +51,12 @@ extension Simulation {
     package func set(_ upstream: String, _ faults: [Fault: Double]) {
         guard let index = upstreams.firstIndex(where: { $0.name == upstream }) else { return }
         setMood(index, SimulatedUpstream.Mood(faults: faults))
+    }
+
+    /// From now on the upstream can't reach this recipient domain and says so after `time`; nil: it can again.
+    package func setUnreachable(_ domain: String, at upstream: String, after time: Duration?) {
+        guard let index = upstreams.firstIndex(where: { $0.name == upstream }) else { return }
+        upstreams[index].unreachable[domain] = time
     }
 
     package func stepWall(by step: Duration, at node: Int = 0) { jumpWall(of: machines[node], by: step) }

@@ -155,6 +155,13 @@ extension Simulation {
             return reply(answer(550, 5, 1, 1, "no such user"), link)
         }
         if strikes(.recipientTransient, upstream) { return reply(answer(450, 4, 2, 1, "busy"), link) }
+        let domain = String(decoding: address.suffix(from: (address.lastIndex(of: 0x40) ?? -1) + 1), as: UTF8.self)
+        if let time = upstreams[upstream].unreachable[domain] {
+            return reply(answer(451, 4, 4, 1, "no answer from its hosts"), link, after: time)
+        }
+        if domain == "d0.example.net", strikes(.domainDown, upstream) {
+            return reply(answer(451, 4, 4, 1, "no answer from its hosts"), link)
+        }
         if strikes(.tooManyRecipients, upstream) {
             return reply(
                 random.chance(0.5) ? Reply(452, 4, 5, 3, "too many") : Reply(452, text: Array("too many".utf8)), link)

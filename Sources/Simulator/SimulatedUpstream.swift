@@ -15,7 +15,7 @@ struct SimulatedUpstream {
     static let moodFaults: [Fault] = [
         .refuseConnect, .hangConnect, .greetPermanent, .greetTransient, .refuseEHLO, .failTLS, .drop, .hang, .nonsense,
         .close421, .staleConnection, .mailTransient, .mailPermanent, .mailRights, .recipientTransient,
-        .recipientPermanent,
+        .recipientPermanent, .domainDown,
         .tooManyRecipients, .dataTransient, .dataPermanent, .contentRefused, .dotTransient, .dotPermanent,
         .dotUnanswered,
         .dotLost, .dotSlow,
@@ -31,6 +31,8 @@ struct SimulatedUpstream {
     private(set) var smallestLimit = UInt64.max
     /// Connections as the nodes have them.
     var connections: Set<LinkID> = []
+    /// For scenarios: recipient domains that it can't reach, and how long it takes to say so.
+    var unreachable: [String: Duration] = [:]
     /// By a person, and a node alone knows it.
     var isSwitchedOff = false
 

@@ -68,10 +68,10 @@ enum QueueText {
         for row in answer.rows.prefix(limit) {
             table.add([
                 grouped(row.messages), grouped(row.recipients), ByteCount(bytes: row.bytes).description,
-                span(row.oldestSeconds), row.key,
+                span(row.oldestSeconds), row.state.map { "\(row.key)  \($0)" } ?? row.key,
             ])
         }
-        var text = table.lines.joined(separator: "\n") + "\n"
+        var text = table.lines.map { cut($0, TextTable.width) }.joined(separator: "\n") + "\n"
         if answer.rows.count > limit { text += "and \(grouped(answer.rows.count - limit)) more: --limit N\n" }
         if answer.counted < answer.matched {
             text += "of the \(grouped(answer.counted)) oldest of \(grouped(answer.matched)) messages\n"

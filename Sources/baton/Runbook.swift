@@ -4,7 +4,7 @@ struct Runbook: Codable, Sendable {
     var title: String
     var text: String
 
-    static let entries = node + cluster
+    static let entries = node + cluster + rules
 
     /// What one node can have by itself.
     private static let node = [
@@ -67,6 +67,20 @@ struct Runbook: Codable, Sendable {
                 1. baton queue summary --by upstream, --by reply     why they stay
                 2. baton upstreams                                   one that is down or slow
                 3. baton queue cancel --from ADDRESS                 a sender that floods
+                """),
+        Runbook(
+            name: "destination-deferred", title: "mail waits for a recipient domain that defers",
+            text: """
+                The last transactions for it were all deferred (4xx) for a reason of its own: it can't be reached, has
+                trouble, or wants less. Its messages are parked: they take no connection and stand in nobody's way.
+
+                Baton tries one message at a time, each after twice the wait of the one before (5 s to 15 min). Once it
+                takes one, two go, then four, until all are gone. Nothing is bounced before its lifetime ends.
+
+                What to do
+                1. baton queue summary --by destination     which domains, and what they say
+                2. baton queue retry ID                     tries one now; if it is taken, the others follow
+                3. baton queue bounce --to @DOMAIN          if it is gone for good
                 """),
         Runbook(
             name: "journal-damaged", title: "a journal file had a bad frame",

@@ -83,7 +83,7 @@ let package = Package(
         tests("FeedbackTests", ["Feedback", "SMTP", "Primitives"]),
         tests("EventLoopTests", ["EventLoop", "Primitives", "CLinux"]),
         tests("RelayTests", ["Relay", "Cluster", "EventLoop", "Node", "Routing", "Journal", "SMTP", "Primitives"]),
-        tests("AdminTests", ["Admin", "Feedback", "Relay", "Node", "EventLoop", "Primitives"]),
+        tests("AdminTests", ["Admin", "Cluster", "Feedback", "Relay", "Node", "EventLoop", "Primitives"]),
         tests("BatonTests", ["baton", "Primitives"]),
     ],
     swiftLanguageModes: [.v6]

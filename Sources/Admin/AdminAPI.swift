@@ -93,6 +93,9 @@ package struct AdminAPI: Sendable {
             }
             return .json(found)
         case ("events", 1): return .json(try await events(request))
+        case ("rules", 1): return await .json(rules())
+        case ("suppressions", 1): return .json(try await suppressions(request))
+        case ("suppressions", 2): return .json(try await suppression(parts[1]))
         case ("examination", 1): return await .json(examination(request))
         case ("trace", 2): return .json(try await trace(parts[1], request))
         case ("queue", 1): return .json(try await list(request))
@@ -106,6 +109,10 @@ package struct AdminAPI: Sendable {
     private func post(_ parts: [String], _ request: AdminRequest) async throws(BadRequest) -> AdminResponse {
         switch (parts.first, parts.count) {
         case ("queue", 2) where parts[1] == "actions": return .json(try await act(request))
+        case ("rules", 1): return .json(try await setRule(request))
+        case ("rules", 2) where parts[1] == "remove": return .json(try await removeRule(request))
+        case ("suppressions", 1): return .json(try await addSuppressions(request))
+        case ("suppressions", 2) where parts[1] == "remove": return .json(try await removeSuppressions(request))
         case ("upstreams", 3) where parts[2] == "enable" || parts[2] == "disable":
             return .json(try await switchUpstream(parts[1], isOn: parts[2] == "enable", request))
         case ("nodes", 3) where parts[2] == "drain": return .json(try await drain(parts[1], request))

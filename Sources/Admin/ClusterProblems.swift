@@ -22,7 +22,8 @@ struct ClusterProblems {
         let connectivity = [silent, partition, clock].compactMap { $0 }
         let copies = [lacking, singleCopies].compactMap { $0 }
         let people = status.drainedNodes.map(drained) + status.disabledUpstreams.map(upstreamOff)
-        return availability + connectivity + copies + people + [versions, configurations].compactMap { $0 }
+        return availability + connectivity + copies + people + RuleProblems(status.rules ?? []).problems
+            + [versions, configurations].compactMap { $0 }
     }
 
     private func problem(

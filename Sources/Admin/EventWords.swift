@@ -28,6 +28,10 @@ struct EventWords {
                 + (fields["proof"] == "port-closed" ? "its port refuses connections" : "it fell silent")
         case "upstream-down": "\(value("upstream")) takes no mail: \(value("reason")); next try in \(value("next"))"
         case "upstream-up": "\(value("upstream")) takes mail again"
+        case "rule-set": "mail \(value("mail")): \(value("action"))\(rest)"
+        case "rule-ended": "mail \(value("mail")): no more \(value("action"))\(rest)"
+        case "suppressions-changed":
+            "suppressions: \(value("added")) added, \(value("removed")) removed\(given("address", " (", ")")) by \(value("by"))"
         case "drain": "hands over its work"
         case "drained": "has handed over everything"
         case "resume": "takes part again"
@@ -35,6 +39,16 @@ struct EventWords {
         case "refused-by-peer": "\(value("peer")) does not speak to it: \(value("reason"))"
         default: plain
         }
+    }
+
+    /// Who ruled, until when and why.
+    private var rest: String {
+        given("upstream", " to ") + " by \(value("by"))" + given("until", " until ") + given("reason", ": ")
+    }
+
+    private func given(_ key: String, _ before: String, _ after: String = "") -> String {
+        guard let text = fields[key], !text.isEmpty, text != "-" else { return "" }
+        return before + text + after
     }
 
     private func value(_ key: String) -> String { fields[key] ?? "?" }

@@ -92,7 +92,7 @@ extension AdminAPI {
         try AdminAPI.check(await source.record(key, value))
     }
 
-    private static func check(_ outcome: RecordOutcome) throws(BadRequest) {
+    static func check(_ outcome: RecordOutcome) throws(BadRequest) {
         switch outcome {
         case .done: break
         case .refused(let reason): throw BadRequest(reason, status: 409)

@@ -39,6 +39,10 @@ struct Metrics {
         header(
             "baton_uncertain_total", "counter", "Recipients that may have been delivered without a recorded outcome.")
         sample("baton_uncertain_total", [], Double(status.counters.uncertain))
+        header(
+            "baton_suppressed_total", "counter",
+            "Recipients refused or failed because they are on the suppression list.")
+        sample("baton_suppressed_total", [], Double(status.counters.suppressed))
         header("baton_bounces_dropped_total", "counter", "Bounces given up because nobody would take them.")
         sample("baton_bounces_dropped_total", [], Double(status.counters.bouncesDropped))
     }

@@ -1,3 +1,4 @@
+package import Cluster
 package import Node
 package import Primitives
 package import Relay
@@ -28,6 +29,10 @@ package protocol NodeSource: Sendable {
     func answerPeers(with answer: @escaping @Sendable ([UInt8]) async -> [UInt8]) async
     /// Writes one of the cluster's records, or removes it (nil).
     func record(_ key: String, _ value: [UInt8]?) async -> RecordOutcome
+    /// Writes several, all or none.
+    func write(_ records: [RecordWrite], by: String) async -> RecordOutcome
+    /// Those that have a value and whose key begins so, in no order.
+    func records(prefix: String) async -> [ClusterRecord]
     /// This node is gone for good: a record too.
     func forget(_ node: String) async -> RecordOutcome
     /// What happened in the cluster after this number, as this node saw it, oldest first.

@@ -24,6 +24,13 @@ extension AdminAPI {
         guard !ids.isEmpty || !(asked.filter ?? .init()).isEmpty || asked.all == true else {
             throw BadRequest("expected ids, a filter, or \"all\": true")
         }
+        if verb == .redirect {
+            let names = await source.status().upstreams.map(\.name)
+            guard let upstream = asked.upstream, names.contains(upstream) else {
+                throw BadRequest(
+                    "upstream: expected one of \(names.joined(separator: ", ")), got \(asked.upstream ?? "nothing")")
+            }
+        }
         if isLocal(request) { return try await actHere(asked, verb) }
         return ids.isEmpty ? try await actEverywhere(request, asked, verb) : try await actOn(ids, asked, verb)
     }
@@ -160,7 +167,10 @@ extension AdminAPI {
         _ verb: Command.Verb, _ ids: [MessageID], _ asked: ActionRequest
     ) async -> [(MessageID, CommandAnswer)] {
         let source = source
-        let commands = ids.map { Command(verb, $0, by: asked.by ?? "admin", reason: asked.reason ?? "") }
+        let commands = ids.map {
+            Command(
+                verb, $0, by: asked.by ?? "admin", reason: asked.reason ?? "", upstream: asked.upstream ?? "")
+        }
         return await withTaskGroup(of: (Int, CommandAnswer).self) { group in
             var answers = [CommandAnswer](repeating: .tryAgain, count: commands.count)
             var next = 0

@@ -19,6 +19,8 @@ package struct MessageAnswer: Codable, Hashable, Sendable {
     package var ageSeconds: Double
     /// Empty for the null reverse-path.
     package var sender: String
+    /// Who authenticated; nil for nobody.
+    package var user: String?
     package var recipients: [Recipient]
     package var bytes: UInt64
     package var messageId: String
@@ -37,6 +39,7 @@ package struct MessageAnswer: Codable, Hashable, Sendable {
         accepted = message.accepted.rfc3339
         ageSeconds = (now - message.accepted).inSeconds
         sender = message.sender == "<>" ? "" : message.sender
+        user = message.user.isEmpty ? nil : message.user
         recipients = message.recipients.map {
             Recipient(
                 address: $0.address, state: $0.state, tries: $0.tries, due: $0.due?.rfc3339, lastReply: $0.lastReply,
@@ -85,6 +88,7 @@ package struct ActionRequest: Codable, Hashable, Sendable {
     package struct Filter: Codable, Hashable, Sendable {
         package var to: String?
         package var from: String?
+        package var user: String?
         package var messageId: String?
         package var upstream: String?
         package var state: String?
@@ -104,6 +108,8 @@ package struct ActionRequest: Codable, Hashable, Sendable {
     package var reason: String?
     package var by: String?
     package var dryRun: Bool?
+    /// Of `redirect`.
+    package var upstream: String?
 
     package init(verb: String) { self.verb = verb }
 }

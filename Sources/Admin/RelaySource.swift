@@ -1,3 +1,4 @@
+package import Cluster
 internal import EventLoop
 package import Node
 package import Primitives
@@ -89,6 +90,12 @@ package struct RelaySource: NodeSource {
     package func record(_ key: String, _ value: [UInt8]?) async -> RecordOutcome {
         await relay.record(key: key, value: value)
     }
+
+    package func write(_ records: [RecordWrite], by: String) async -> RecordOutcome {
+        await relay.write(records, by: by)
+    }
+
+    package func records(prefix: String) async -> [ClusterRecord] { await relay.records(prefix: prefix) }
 
     package func forget(_ node: String) async -> RecordOutcome { await relay.forget(node) }
 

@@ -69,6 +69,7 @@ extension ActionRequest.Filter {
             switch name {
             case "to": to = value
             case "from": from = value
+            case "user": user = value
             case "messageId": messageId = value
             case "upstream": upstream = value
             case "state": state = value
@@ -84,7 +85,8 @@ extension ActionRequest.Filter {
     var query: [(name: String, value: String)] {
         var query: [(name: String, value: String)] = []
         let texts = [
-            ("to", to), ("from", from), ("messageId", messageId), ("upstream", upstream), ("state", state),
+            ("to", to), ("from", from), ("user", user), ("messageId", messageId), ("upstream", upstream),
+            ("state", state),
             ("olderThan", olderThan),
         ]
         for (name, value) in texts {
@@ -98,6 +100,7 @@ extension ActionRequest.Filter {
         var result = QueueFilter()
         result.to = to?.lowercased()
         result.from = from?.lowercased()
+        result.user = user
         result.messageID = messageId?.lowercased()
         result.upstream = upstream
         result.uncertainOnly = uncertain ?? false

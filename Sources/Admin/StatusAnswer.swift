@@ -150,6 +150,10 @@ package struct StatusAnswer: Codable, Hashable, Sendable {
     package var peers: [PeerAnswer]?
     package var drainedNodes: [String]
     package var disabledUpstreams: [String]
+    /// Rules for mail yet to come; nil from a node of an older version.
+    package var rules: [RuleAnswer]?
+    /// How many addresses are suppressed.
+    package var suppressions: Int?
     package var problems: [ProblemAnswer]
 }
 

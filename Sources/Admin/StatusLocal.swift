@@ -27,6 +27,8 @@ extension StatusAnswer {
         peers = membership.others.map(PeerAnswer.init)
         drainedNodes = status.drainedNodes.sorted()
         disabledUpstreams = status.disabledUpstreams.sorted()
+        rules = status.rules.map(RuleAnswer.init)
+        suppressions = status.suppressions
         problems = status.problems.map { ProblemAnswer($0, nodes: [facts.name]) }
         problems += ProblemAnswer.refusals(facts)
     }

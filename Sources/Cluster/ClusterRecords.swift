@@ -34,10 +34,18 @@ package struct ClusterRecords: Sendable {
     private(set) var current = RecordsTable()
     /// As it is on the disk: all that others hear of.
     private(set) var durable = RecordsTable()
-    /// On its way to the disk.
-    private var writing: (mark: DiskMark, table: RecordsTable)?
+    /// On its way to the disk: what the file holds that `durable` does not.
+    private var writing: (mark: DiskMark, records: [ClusterRecord], heads: [ReplicaID: WallTime])?
     private var lastMark = DiskMark(0)
     private var isChanged = false
+    /// Keys of records that changed since a file was last written.
+    private var unwritten: Set<String> = []
+    /// Where the file ends that this process wrote; 0 before it wrote one: the first is a whole one.
+    private var fileEnd: UInt64 = 0
+    /// Of that, what its first part takes.
+    private var wholeEnd: UInt64 = 0
+    /// Parts are appended up to so many bytes, however small the first one is.
+    static let appended: UInt64 = 256 << 10
     /// What others said is on their disks.
     private var seen: [ReplicaID: RecordsDigest] = [:]
     /// Of a long answer of a peer: what its first part claims, and where the last one that came ends.
@@ -66,7 +74,36 @@ package struct ClusterRecords: Sendable {
 
     /// Those that have a value now, by key.
     package func records(prefix: String, at now: WallTime) -> [ClusterRecord] {
-        current.records.values.filter { $0.key.hasPrefix(prefix) && $0.isVisible(at: now) }.sorted { $0.key < $1.key }
+        unsorted(prefix: prefix, at: now).sorted { $0.key < $1.key }
+    }
+
+    /// The same in no order. A prefix with a slash looks only at records of its kind.
+    package func unsorted(prefix: String, at now: WallTime) -> [ClusterRecord] {
+        guard prefix.contains("/") else {
+            return current.records.values.filter { $0.key.hasPrefix(prefix) && $0.isVisible(at: now) }
+        }
+        let keys = current.kinds[RecordsTable.kind(of: prefix)]?.keys ?? []
+        return keys.lazy.filter { $0.hasPrefix(prefix) }.compactMap { key in
+            current.records[key].flatMap { $0.isVisible(at: now) ? $0 : nil }
+        }
+    }
+
+    /// How many of this kind (`suppression`) have a value now. Looks at each.
+    package func count(ofKind kind: String, at now: WallTime) -> Int {
+        current.kinds[kind]?.keys.count { current.records[$0]?.isVisible(at: now) ?? false } ?? 0
+    }
+
+    /// Moves whenever a record of this kind changes; stands while only time goes by.
+    package func changes(ofKind kind: String) -> UInt64 { current.kinds[kind]?.changes ?? 0 }
+
+    /// Whether there is a record of this kind, a removed or expired one too.
+    package func has(kind: String) -> Bool { !(current.kinds[kind]?.keys.isEmpty ?? true) }
+
+    /// How full it is, 0 to 1: by number or by bytes, whichever is nearer to its bound.
+    package var fullness: Double {
+        max(
+            Double(count) / Double(ClusterRecords.maximumRecords),
+            Double(current.bytes) / Double(ClusterRecords.maximumBytes))
     }
 
     /// Of all records, markers included.
@@ -80,49 +117,85 @@ package struct ClusterRecords: Sendable {
     package mutating func set(
         _ key: String, to value: [UInt8]?, expiry: WallTime?, at now: WallTime
     ) throws(RecordsError) -> RecordVersion {
-        let value = value ?? []
-        guard (1...ClusterRecords.maximumKey).contains(key.utf8.count) else { throw .keyLength(key.utf8.count) }
-        guard value.count <= ClusterRecords.maximumValue else { throw .valueLength(value.count) }
-        let above = max(current.through(me), max(ownFloor, current.records[key]?.version.wall ?? ownFloor))
+        try set([RecordWrite(key: key, value: value, expiry: expiry)], at: now)
+    }
+
+    /// Writes several records, all or none of them, under one version: so a list of thousands does not run ahead of the
+    /// clock. Of two writes to one key the later counts.
+    package mutating func set(_ writes: [RecordWrite], at now: WallTime) throws(RecordsError) -> RecordVersion {
+        var above = max(current.through(me), ownFloor)
+        var added = 0
+        var growth = 0
+        for write in writes {
+            guard (1...ClusterRecords.maximumKey).contains(write.key.utf8.count) else {
+                throw .keyLength(write.key.utf8.count)
+            }
+            guard write.value.count <= ClusterRecords.maximumValue else { throw .valueLength(write.value.count) }
+            let old = current.records[write.key]
+            if old == nil { added += 1 }
+            growth += max(0, ClusterRecord.size(write.key, write.value) - (old?.size ?? 0))
+            if let old { above = max(above, old.version.wall) }
+        }
         let wall = max(now, above + .milliseconds(1))
         guard wall <= ClusterRecords.latestWall else { throw .clock }
-        let end = value.isEmpty ? max(expiry ?? wall, wall) : expiry
-        let record = ClusterRecord(
-            key: key, value: value, version: RecordVersion(wall: wall, node: me),
-            expiry: end.map { min($0, ClusterRecords.latestWall) })
-        guard current.hasRoom(for: record, among: ClusterRecords.maximumRecords, bytes: ClusterRecords.maximumBytes),
-            current.know(me, through: wall)
+        guard added == 0 || current.records.count + added <= ClusterRecords.maximumRecords,
+            growth == 0 || current.bytes + growth <= ClusterRecords.maximumBytes, current.know(me, through: wall)
         else { throw .full }
-        current.take(record)
+        let version = RecordVersion(wall: wall, node: me)
+        for write in writes {
+            let end = write.value.isEmpty ? max(write.expiry ?? wall, wall) : write.expiry
+            let record = ClusterRecord(
+                key: write.key, value: write.value, version: version,
+                expiry: end.map { min($0, ClusterRecords.latestWall) })
+            current.put(record)
+            unwritten.insert(record.key)
+        }
         isChanged = true
-        return record.version
+        return version
     }
 
     /// Forgets what expired long ago. It comes back from nobody: all know that they had seen it.
     package mutating func expire(at now: WallTime) {
         let before = now + (.zero - ClusterRecords.retention)
-        let forgotten = current.forget(expiredBefore: before)
-        guard forgotten else { return }
         _ = durable.forget(expiredBefore: before)
-        isChanged = true
+        if current.forget(expiredBefore: before) { isChanged = true }
     }
 
     // MARK: The disk
 
-    /// The whole file when something changed, one at a time: nil while the last one is on its way. It takes the old one's
-    /// place at once or not at all (write aside, sync, rename, sync the folder); then `stored(through: mark)`.
-    package mutating func fileToStore() -> (mark: DiskMark, bytes: [UInt8])? {
+    package struct Writing: Sendable {
+        package var mark: DiskMark
+        /// Where the bytes go. At 0 they take the old file's place, at once or not at all (write aside, sync, rename, sync the
+        /// folder); else they are appended to it and synced.
+        package var offset: UInt64
+        package var bytes: [UInt8]
+    }
+
+    /// What to write when something changed, one at a time: nil while the last one is on its way; then `stored(through: mark)`.
+    package mutating func fileToStore() -> Writing? {
         guard isChanged, writing == nil else { return nil }
         lastMark.number += 1
-        writing = (lastMark, current)
+        let changed = unwritten.compactMap { current.records[$0] }
+        writing = (lastMark, changed, current.heads)
+        unwritten = []
         isChanged = false
-        return (lastMark, current.encoded())
+        // Half of it has been written anew: then it is read faster whole, and is as short as it can be.
+        if fileEnd > 0, fileEnd - wholeEnd < max(wholeEnd, ClusterRecords.appended) {
+            let part = RecordsTable.part(current.digest.heads, changed)
+            defer { fileEnd += UInt64(part.count) }
+            return Writing(mark: lastMark, offset: fileEnd, bytes: part)
+        }
+        let whole = current.encoded()
+        fileEnd = UInt64(whole.count)
+        wholeEnd = fileEnd
+        return Writing(mark: lastMark, offset: 0, bytes: whole)
     }
 
     /// That file is durable: from now on others may hear of what it holds.
     package mutating func stored(through mark: DiskMark) {
         guard let written = writing, written.mark <= mark else { return }
-        durable = written.table
+        for record in written.records { durable.put(record) }
+        durable.know(written.heads)
         writing = nil
     }
 
@@ -154,7 +227,9 @@ package struct ClusterRecords: Sendable {
     package mutating func take(_ delta: RecordsDelta, from peer: ReplicaID) -> Taken {
         var results: Set<RecordsTable.Taken> = []
         for record in delta.records where record.version.wall <= ClusterRecords.latestWall {
-            results.insert(current.take(record))
+            let taken = current.take(record)
+            if taken == .new { unwritten.insert(record.key) }
+            results.insert(taken)
         }
         let wasChanged = isChanged
         if results.contains(.new) { isChanged = true }
@@ -214,6 +289,19 @@ package struct ClusterRecords: Sendable {
     }
 }
 
+/// One of several that are written together; an empty value removes the record.
+package struct RecordWrite: Hashable, Sendable {
+    package var key: String
+    package var value: [UInt8]
+    package var expiry: WallTime?
+
+    package init(key: String, value: [UInt8]?, expiry: WallTime? = nil) {
+        self.key = key
+        self.value = value ?? []
+        self.expiry = expiry
+    }
+}
+
 /// When, by the writer's clock and always later than what it replaces, and by whom. Of equal times the greater name wins.
 package struct RecordVersion: Hashable, Comparable, Sendable {
     package var wall: WallTime
@@ -247,7 +335,9 @@ package struct ClusterRecord: Hashable, Sendable {
     package func isVisible(at now: WallTime) -> Bool { !value.isEmpty && expiry.map { now < $0 } ?? true }
 
     /// What it counts for where room is bounded: its bytes, and its other fields about.
-    var size: Int { key.utf8.count + value.count + 32 }
+    var size: Int { ClusterRecord.size(key, value) }
+
+    static func size(_ key: String, _ value: [UInt8]) -> Int { key.utf8.count + value.count + 32 }
 }
 
 /// Why a record was not written, or the file not read, in words for whoever asked. The caller names the file.

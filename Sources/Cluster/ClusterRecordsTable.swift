@@ -8,9 +8,29 @@ struct RecordsTable: Sendable {
     /// What is taken from others may be twice what one node would write: nodes that were apart each filled up.
     static let slack = 2
 
+    /// Records of one kind, which is what stands before the first slash of their keys: `suppression`, `drain`, ….
+    struct Kind: Sendable {
+        var keys: Set<String> = []
+        /// So often one of them changed or was forgotten.
+        var changes: UInt64 = 0
+
+        mutating func changed(_ key: String, isNew: Bool) {
+            if isNew { keys.insert(key) }
+            changes += 1
+        }
+    }
+
     private(set) var records: [String: ClusterRecord] = [:]
+    private(set) var kinds: [String: Kind] = [:]
     private(set) var heads: [ReplicaID: WallTime] = [:]
     private(set) var bytes = 0
+    /// The last that changed, in the order in which they came here. What a peer lacks is nearly always among them.
+    private var recent: [(version: RecordVersion, key: String)] = []
+    private static let recentLimit = 1024
+    /// Per disk the newest version that is not among them any more.
+    private var before: [ReplicaID: WallTime] = [:]
+    /// No record expires before this.
+    private var firstExpiry = ClusterRecords.latestWall
 
     init() {}
 
@@ -37,10 +57,31 @@ struct RecordsTable: Sendable {
                 for: record, among: ClusterRecords.maximumRecords * RecordsTable.slack,
                 bytes: ClusterRecords.maximumBytes * RecordsTable.slack)
         else { return .refused }
-        bytes += record.size - (old?.size ?? 0)
-        records[record.key] = record
+        put(record)
         return .new
     }
+
+    /// Whatever was there, and however full it is.
+    mutating func put(_ record: ClusterRecord) {
+        let old = records.updateValue(record, forKey: record.key)
+        bytes += record.size - (old?.size ?? 0)
+        recent.append((record.version, record.key))
+        if recent.count >= 2 * RecordsTable.recentLimit { forgetRecent() }
+        if let expiry = record.expiry { firstExpiry = min(firstExpiry, expiry) }
+        kinds[RecordsTable.kind(of: record.key), default: Kind()].changed(record.key, isNew: old == nil)
+    }
+
+    private mutating func forgetRecent() {
+        for (version, _) in recent.prefix(RecordsTable.recentLimit) {
+            before[version.node] = max(version.wall, before[version.node] ?? version.wall)
+        }
+        recent.removeFirst(RecordsTable.recentLimit)
+    }
+
+    static func kind(of key: String) -> String { String(key.prefix { $0 != "/" }) }
+
+    /// As they were when a file was written.
+    mutating func know(_ heads: [ReplicaID: WallTime]) { self.heads = heads }
 
     /// Everything that this disk wrote up to `wall` is here. True when that is new, and there was room to note it.
     mutating func know(_ node: ReplicaID, through wall: WallTime) -> Bool {
@@ -58,10 +99,19 @@ struct RecordsTable: Sendable {
 
     /// True when there was something to forget.
     mutating func forget(expiredBefore limit: WallTime) -> Bool {
-        let expired = records.values.filter { $0.expiry.map { $0 < limit } ?? false }
+        guard firstExpiry < limit else { return false }
+        var expired: [ClusterRecord] = []
+        firstExpiry = ClusterRecords.latestWall
+        for record in records.values {
+            guard let expiry = record.expiry else { continue }
+            if expiry < limit { expired.append(record) } else { firstExpiry = min(firstExpiry, expiry) }
+        }
         for record in expired {
             records[record.key] = nil
             bytes -= record.size
+            let kind = RecordsTable.kind(of: record.key)
+            kinds[kind]?.keys.remove(record.key)
+            kinds[kind]?.changes += 1
         }
         return !expired.isEmpty
     }
@@ -79,13 +129,20 @@ struct RecordsTable: Sendable {
         var known: [ReplicaID: WallTime] = [:]
         for head in digest.heads { known[head.node] = head.through }
         var lacking: [(place: UInt32, key: String)] = []
-        for record in records.values where record.version.wall > known[record.version.node] ?? RecordsDigest.nothing {
+        func look(at record: ClusterRecord) {
+            guard record.version.wall > known[record.version.node] ?? RecordsDigest.nothing else { return }
             let place = RecordsDelta.place(of: record.key)
             if digest.after.map({ place > $0 }) ?? true { lacking.append((place, record.key)) }
         }
-        lacking.sort { $0.place == $1.place ? $0.key < $1.key : $0.place < $1.place }
+        if before.allSatisfy({ known[$0.key] ?? RecordsDigest.nothing >= $0.value }) {
+            for key in Set(recent.map(\.key)) { if let record = records[key] { look(at: record) } }
+        } else {
+            for record in records.values { look(at: record) }
+        }
         var delta = RecordsDelta(claims: mine.heads, after: digest.after, upTo: nil, records: [])
         var room = RecordsDelta.maximumBytes - mine.size
+        let end = nearest(&lacking, after: digest.after, filling: room)
+        lacking.sort { $0.place == $1.place ? $0.key < $1.key : $0.place < $1.place }
         for (place, key) in lacking {
             guard let record = records[key] else { continue }
             room -= record.size
@@ -96,18 +153,23 @@ struct RecordsTable: Sendable {
             }
             delta.records.append(record)
         }
+        if delta.upTo == nil { delta.upTo = end }
         return delta
     }
 
-    // MARK: The file's
-
-    init(records: [ClusterRecord], heads: [RecordsDigest.Head]) throws(RecordsError) {
-        for head in heads { self.heads[head.node] = head.through }
-        for record in records {
-            guard self.records.updateValue(record, forKey: record.key) == nil else {
-                throw .unreadable("it holds the record \(record.key) twice")
-            }
-            bytes += record.size
-        }
+    /// Of very many, leaves those of the first places, when they alone fill a part: the rest need not be sorted for it. Up to
+    /// which place they are all that there are; nil when none was left out.
+    private func nearest(
+        _ lacking: inout [(place: UInt32, key: String)], after: UInt32?, filling room: Int
+    ) -> UInt32? {
+        // Twice as many as the smallest records that fill a part; places are spread evenly.
+        let enough = 4096
+        guard lacking.count > 2 * enough else { return nil }
+        let start = after.map { UInt64($0) + 1 } ?? 0
+        let end = UInt32(start + (UInt64(UInt32.max) - start) / UInt64(lacking.count / enough))
+        let near = lacking.filter { $0.place <= end }
+        guard near.reduce(0, { $0 + (records[$1.key]?.size ?? 0) }) > room else { return nil }
+        lacking = near
+        return end
     }
 }

@@ -72,6 +72,7 @@ enum ResultTag {
     static let reply: UInt64 = 2
     static let due: UInt64 = 3
     static let held: UInt64 = 4
+    static let suppressed: UInt64 = 5
 }
 
 /// Tags of what may follow the fixed fields of an `outcome` frame.

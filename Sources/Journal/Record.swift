@@ -201,6 +201,8 @@ package struct RecipientResult: Hashable, Sendable {
     package var tries: UInt32
     /// It waits for a person: `delivery.uncertain` is "hold".
     package var isHeld = false
+    /// Failed because it is on the suppression list, without a try.
+    package var isSuppressed = false
 
     package init(
         recipient: UInt32, status: Status, code: UInt16 = 0, enhanced: String = "", reply: [UInt8] = [],

@@ -211,6 +211,7 @@ private struct RecordReader {
                 var number = ByteReader(fields.bytes, in: value)
                 result.due = WallTime(milliseconds: Int64(bitPattern: try number.read(UInt64.self)))
             case ResultTag.held: result.isHeld = true
+            case ResultTag.suppressed: result.isSuppressed = true
             default: break
             }
         }

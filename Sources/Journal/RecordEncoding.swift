@@ -138,6 +138,7 @@ extension RecipientResult {
             sink.time(due)
         }
         sink.flag(ResultTag.held, isHeld)
+        sink.flag(ResultTag.suppressed, isSuppressed)
     }
 }
 

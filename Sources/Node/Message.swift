@@ -30,6 +30,10 @@ struct Recipient: Sendable {
     var openAttempt: UInt32 = 0
     var lastReply = ""
     var upstream = ""
+    /// A person's choice in place of the route, until the next outcome.
+    var redirect = ""
+    /// When a person last released it: older rules hold it no more.
+    var released = WallTime(milliseconds: 0)
 
     init(_ address: Address, until due: Instant) {
         self.address = address
@@ -54,6 +58,8 @@ struct Message: Sendable {
     let isEightBit: Bool
     let isInternationalized: Bool
     let messageIDField: [UInt8]
+    /// Who authenticated; empty for nobody.
+    let userName: String
     let concerns: MessageID?
     /// Which routes it satisfies as far as they ask of the message as a whole.
     var marks: Router.Marks = 0
@@ -96,6 +102,7 @@ struct Message: Sendable {
         isEightBit = accept.isEightBit
         isInternationalized = accept.isInternationalized
         messageIDField = accept.messageIDField
+        userName = accept.user
         concerns = accept.concerns
         self.frameOffset = frameOffset
         self.frame = frame

@@ -86,6 +86,13 @@ package struct Node: ~Copyable, Sendable {
     var recordAskers: [RecordAsker] = []
     var nextRecordsExchange: Instant
     var isDrainedByRecord = false
+    var rules = MailRules()
+    /// Up to which change of their records they were read.
+    var rulesRead: UInt64 = 0
+    /// Keys of addresses that had one uncertain hard bounce.
+    var bouncedOnce: Set<String> = []
+    /// Suppressions in force, when they were last counted, and up to which change.
+    var suppressionCount: (count: Int, at: Instant, changes: UInt64)
 
     // The state of the whole.
     var state = NodeStatus.State.starting
@@ -120,6 +127,7 @@ package struct Node: ~Copyable, Sendable {
         present = now
         openedAt = now.instant
         nextRecordsExchange = now.instant
+        suppressionCount = (0, now.instant, 0)
         records = ClusterRecords(me: configuration.replica)
         cluster = ClusterNode(settings: ClusterSettings(configuration), at: now.instant)
         router = Router(
@@ -165,7 +173,8 @@ package struct Node: ~Copyable, Sendable {
         case .feedback(let event): feedbackCame(event, now, &effects)
         case .command(let ticket, let command): self.command(ticket, command, now, &effects)
         case .record(let ticket, let key, let value, let expiry):
-            record(ticket, key, value, expiry: expiry, now, &effects)
+            record(ticket, [RecordWrite(key: key, value: value, expiry: expiry)], by: "", now, &effects)
+        case .records(let ticket, let writes, let by): record(ticket, writes, by: by, now, &effects)
         case .forget(let ticket, let node): forget(ticket, node, now, &effects)
         case .describe(let key, let value): cluster.describe(key, value)
         case .reconfigured(let new): reconfigure(new, now, &effects)
@@ -177,9 +186,9 @@ package struct Node: ~Copyable, Sendable {
         }
         if !destinations.isEmpty { attendDestinations(now, &effects) }
         switch state {
-        case .draining: handOver(now, &effects)
+        case .draining, .drained: handOver(now, &effects)
         case .serving where current == nil && upcoming == nil: moveOn(now, &effects)
-        case .starting, .serving, .drained: break
+        case .starting, .serving: break
         }
     }
 

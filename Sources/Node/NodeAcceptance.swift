@@ -68,7 +68,7 @@ extension Node {
     }
 
     mutating func submitted(_ ticket: Ticket, _ submission: Submission, _ now: Now, _ effects: inout [NodeEffect]) {
-        if let refusal = roomForRest() {
+        if let refusal = roomForRest() ?? refusal(of: submission, now) {
             if case .streamed(let stream) = submission.content { streamAborted(stream, now, &effects) }
             effects.append(.answer(ticket, .refused(refusal)))
             return

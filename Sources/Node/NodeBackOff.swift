@@ -145,12 +145,16 @@ extension Node {
         while turns > 0, let parked = destinations.release(at: now.instant) {
             turns -= 1
             let key = parked.message
-            let due = messages[key].recipients.indices.filter {
+            var due = messages[key].recipients.indices.filter {
                 guard case .parked(let entry) = messages[key].recipients[$0].state else { return false }
                 return !destinations.parked.contains(entry)
             }
             for position in due { messages[key].recipients[position].state = .waiting(until: now.instant) }
-            guard journals.isActive(messages[key].journal), !due.isEmpty else {
+            let isActive = journals.isActive(messages[key].journal)
+            // What a rule keeps back is held by now, or has failed.
+            if isActive { applyRules(to: key, now, &effects) }
+            due.removeAll { messages[key].recipients[$0].state != .waiting(until: now.instant) }
+            guard isActive, !due.isEmpty else {
                 destinations.ended(parked.destination, hadEvidence: true, at: now.instant)
                 continue
             }

@@ -19,7 +19,7 @@ extension Node {
         }
         // Nothing is written to a journal that is not this node's, or not any more.
         guard state == .serving, journals.isActive(messages[key].journal),
-            messages[key].pendingCommand == nil
+            messages[key].pendingCommand == nil, !isSettlingLate(key)
         else {
             effects.append(.commandAnswer(ticket, .tryAgain))
             return
@@ -27,7 +27,9 @@ extension Node {
         switch command.verb {
         case .retry: effects.append(.commandAnswer(ticket, retryNow(key, now, &effects)))
         case .release: release(key, command, ticket, now, &effects)
-        case .hold, .cancel, .bounce:
+        case .redirect where !router.upstreams.contains { $0.name == command.upstream }:
+            effects.append(.commandAnswer(ticket, .nothingToDo))
+        case .hold, .cancel, .bounce, .redirect:
             messages[key].pendingCommand = PendingCommand(ticket: ticket, command: command)
             stopJobs(of: key, now, &effects)
             if messages[key].jobs == 0 { carryOutPending(key, now, &effects) }
@@ -103,6 +105,7 @@ extension Node {
             }
             append(.hold, command, to: free, of: key, asker, now, &effects)
         case .cancel: append(.cancel, command, to: left, of: key, asker, now, &effects)
+        case .redirect: append(.redirect, command, to: left, of: key, asker, now, &effects)
         case .bounce:
             // It stays pending until the outcome is written: the header may have to be read first, and no try may begin.
             messages[key].pendingCommand = pending
@@ -127,6 +130,7 @@ extension Node {
             switch verb {
             case .hold: messages[key].recipients[recipient].state = .held
             case .cancel: messages[key].finish(recipient, .cancelled)
+            case .redirect: messages[key].recipients[recipient].redirect = command.upstream
             case .release, .retry, .bounce: break
             }
         }
@@ -135,6 +139,7 @@ extension Node {
         switch verb {
         case .hold: frame = .hold(record)
         case .cancel: frame = .cancel(record)
+        case .redirect: frame = .redirect(record, upstream: command.upstream)
         default: frame = .release(record)
         }
         append(frame, to: messages[key].journal, then: .command(key, verb, record, asker), now, &effects)
@@ -156,22 +161,43 @@ extension Node {
             &effects)
     }
 
+    /// As a damaged journal had it.
+    mutating func appendRedirect(
+        _ key: MessageKey, _ recipients: [Int], upstream: String, _ now: Now, _ effects: inout [NodeEffect]
+    ) {
+        let command = Command(
+            .redirect, messages[key].id, by: "baton", reason: "redirected before the journal was damaged",
+            upstream: upstream)
+        append(.redirect, command, to: recipients, of: key, nil, now, &effects)
+    }
+
     mutating func commandCommitted(
         _ key: MessageKey, _ verb: Command.Verb, _ record: CommandRecord, _ asker: Asker?, _ now: Now,
         _ effects: inout [NodeEffect]
     ) {
         messages[key].uncommitted -= 1
-        if verb == .release {
+        switch verb {
+        case .release:
             for recipient in record.recipients where messages[key].recipients[Int(recipient)].state == .held {
                 messages[key].recipients[Int(recipient)].state = .waiting(until: now.instant)
+                messages[key].recipients[Int(recipient)].released = record.time
             }
-        } else {
+        case .redirect:
+            // Why it was redirected is why it should go now, and not wait for its destination either.
+            unpark(key, now)
+            for recipient in record.recipients {
+                guard case .waiting = messages[key].recipients[Int(recipient)].state else { continue }
+                messages[key].recipients[Int(recipient)].state = .waiting(until: now.instant)
+            }
+        default:
             for recipient in record.recipients {
                 effects.append(.note(.result(commandNote(key, Int(recipient), verb, record, now))))
             }
         }
         if let asker { effects.append(.commandAnswer(asker.ticket, asker.answer)) }
-        if verb == .release, state == .serving { beginTry(key, now, &effects) }
+        if verb == .release || verb == .redirect, state == .serving {
+            beginTry(key, isAsked: verb == .redirect, now, &effects)
+        }
         removeIfFinished(key, now, &effects)
     }
 

@@ -15,8 +15,8 @@ package enum NodeEffect: Sendable {
     case setAside(JournalID)
     /// Read up to `limit` bytes of a message's content.
     case readContent(Ticket, ContentReference, limit: Int)
-    /// Replace the records' file; answered by `.recordsStored`. Of several only the newest matters.
-    case storeRecords([UInt8], version: UInt64)
+    /// Replace the records' file (at 0), or append to it there; answered by `.recordsStored`. One at a time.
+    case storeRecords([UInt8], at: UInt64, version: UInt64)
 
     // Clients.
     case answer(Ticket, SubmissionAnswer)
@@ -109,6 +109,13 @@ package enum Note: Sendable {
     case damage(JournalID, at: UInt64, reason: String)
     case clockStepped(by: Duration)
     case bounceDropped(MessageID, reason: String)
+    /// Put onto the list by the node itself.
+    case suppressed(Suppression)
+    /// By people; the address when it is one.
+    case suppressionsChanged(added: Int, removed: Int, address: String, by: String)
+    case ruled(MailRule)
+    /// Taken back, or its time is over.
+    case ruleEnded(MailRule)
     case diskLow(free: ByteCount)
     case diskOK
 

@@ -60,6 +60,8 @@ package enum NodeEvent: Sendable {
     case command(Ticket, Command)
     /// For the whole cluster (keys: `drain/NODE`, `upstream/NAME/off`, `cluster/version`): answered by `.recorded` once a majority of the known nodes has it.
     case record(Ticket, key: String, value: [UInt8]?, expiry: WallTime?)
+    /// The same of several at once, all or none: suppressions, rules. `by` is who asked, for the log.
+    case records(Ticket, [RecordWrite], by: String)
     /// `baton node forget`: this node is gone for good; answered by `.recorded`.
     case forget(Ticket, String)
     /// Something that this node says of itself to all others, by gossip.
@@ -122,14 +124,17 @@ package struct Submission: Sendable {
 
 /// What a person may ask of one message (`queue.md`, 'Commands').
 package struct Command: Sendable {
-    package enum Verb: String, Sendable, CaseIterable { case retry, hold, release, cancel, bounce }
+    package enum Verb: String, Sendable, CaseIterable { case retry, hold, release, cancel, bounce, redirect }
 
     package var verb: Verb
     package var message: MessageID
     package var by: String
     package var reason: String
+    /// Of `redirect`: the one that replaces the route.
+    package var upstream = ""
 
-    package init(_ verb: Verb, _ message: MessageID, by: String, reason: String = "") {
+    package init(_ verb: Verb, _ message: MessageID, by: String, reason: String = "", upstream: String = "") {
+        self.upstream = upstream
         self.verb = verb
         self.message = message
         self.by = by

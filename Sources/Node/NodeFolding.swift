@@ -17,7 +17,8 @@ extension Node {
             }
         case .outcome(let outcome):
             for result in outcome.results where cluster.lateOutcomes.count > 0 {
-                cluster.dropLateOutcome(of: outcome.message, recipient: result.recipient, in: id)
+                cluster.dropLateOutcome(
+                    of: outcome.message, recipient: result.recipient, in: id, before: frame.header.epoch)
             }
             if let key = index[outcome.message], messages[key].journal == id, !has(.outcomesForgotten) {
                 fold(outcome, of: key)
@@ -35,7 +36,8 @@ extension Node {
             }
         case .seal: journals[id]?.isSealed = true
         case .open(let open): journals[id]?.lastWriter = open.origin.node
-        case .replicas, .retire, .body, .abort, .redirect, .unknown: break
+        case .redirect(let command, let upstream): fold(command, .redirect, in: id, upstream: upstream)
+        case .replicas, .retire, .body, .abort, .unknown: break
         }
     }
 
@@ -70,6 +72,7 @@ extension Node {
         for result in outcome.results where Int(result.recipient) < messages[key].recipients.count {
             let position = Int(result.recipient)
             messages[key].recipients[position].openAttempt = 0
+            messages[key].recipients[position].redirect = ""
             messages[key].recipients[position].tries = has(.triesForgotten) ? 0 : result.tries
             messages[key].recipients[position].upstream = outcome.upstream
             switch result.status {
@@ -102,7 +105,9 @@ extension Node {
         return present.instant + max(.zero, min(due - present.wall, longest))
     }
 
-    private mutating func fold(_ command: CommandRecord, _ verb: Command.Verb, in id: JournalID) {
+    private mutating func fold(
+        _ command: CommandRecord, _ verb: Command.Verb, in id: JournalID, upstream: String = ""
+    ) {
         guard let key = index[command.message], messages[key].journal == id else { return }
         let named =
             command.recipients.isEmpty ? Array(messages[key].recipients.indices) : known(command.recipients, of: key)
@@ -113,7 +118,10 @@ extension Node {
                 // The decision about it was made.
                 messages[key].recipients[recipient].openAttempt = 0
             case .cancel: messages[key].finish(recipient, .cancelled)
-            default: messages[key].recipients[recipient].state = .waiting(until: present.instant)
+            case .redirect: messages[key].recipients[recipient].redirect = upstream
+            default:
+                messages[key].recipients[recipient].state = .waiting(until: present.instant)
+                messages[key].recipients[recipient].released = command.time
             }
         }
         if messages[key].unfinished == 0 { forget(key) }
@@ -128,6 +136,7 @@ extension Node {
     }
 
     mutating func forget(_ key: MessageKey) {
+        uncache(key)
         unpark(key, present)
         let message = messages[key]
         index[message.id] = nil

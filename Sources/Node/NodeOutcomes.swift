@@ -155,7 +155,7 @@ extension Node {
         guard configuration.bounces.send, messages[settlement.message].reversePath != nil else { return false }
         return settlement.verdicts.contains {
             switch $0.verdict {
-            case .failed, .expired, .givenUp: true
+            case .failed, .expired, .givenUp, .suppressed: true
             case .deferred, .stillWaiting: settlement.isLate
             case .delivered, .unanswered, .notSent: false
             }
@@ -224,9 +224,13 @@ extension Node {
             enhanced: reply?.enhanced?.description ?? "", reply: text,
             tries: messages[key].recipients[recipient].tries)
         messages[key].recipients[recipient].openAttempt = 0
+        messages[key].recipients[recipient].redirect = ""
         switch verdict {
         case .delivered: messages[key].finish(recipient, .delivered)
         case .failed, .givenUp: messages[key].finish(recipient, .failed)
+        case .suppressed:
+            result.isSuppressed = true
+            messages[key].finish(recipient, .failed)
         case .expired: messages[key].finish(recipient, .expired)
         case .deferred:
             result.due = now.wall + wait
@@ -308,7 +312,7 @@ extension Node {
         let kind: RecentCounts.Kind
         switch result.status {
         case .delivered: (status, kind) = (.sent, .sent)
-        case .failed: (status, kind) = (.bounced, .bounced)
+        case .failed: (status, kind) = (result.isSuppressed ? .suppressed : .bounced, .bounced)
         case .expired: (status, kind) = (.expired, .bounced)
         case .unanswered: (status, kind) = (.uncertain, .uncertain)
         case .deferred: (status, kind) = (.deferred, .deferred)

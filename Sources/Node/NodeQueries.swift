@@ -13,6 +13,7 @@ extension Node {
             journals: journalStatuses(at: now), peers: peerStatuses(at: now), takeovers: recentTakeovers,
             drainedNodes: recordedNames(prefix: "drain/", at: now),
             disabledUpstreams: recordedNames(prefix: RecordKey.upstream, suffix: "/off", at: now),
+            rules: rulesInForce(at: now), suppressions: suppressionCount.count,
             replicas: replicasOfNext(now)?.count ?? 0,
             diskFree: diskFree, diskTotal: diskTotal, problems: problems(at: now), counters: allCounters)
     }
@@ -50,7 +51,7 @@ extension Node {
     private func describe(_ message: Message, at now: Now) -> MessageStatus {
         MessageStatus(
             id: message.id, journal: message.journal, state: state(of: message, at: now), accepted: message.accepted,
-            sender: message.reversePath?.description ?? "<>",
+            sender: message.reversePath?.description ?? "<>", user: message.userName,
             recipients: message.recipients.map { recipient in
                 MessageStatus.RecipientStatus(
                     address: recipient.address.description, state: word(for: recipient, at: now),
@@ -107,6 +108,7 @@ extension Node {
         if let to = filter.to, !message.recipients.contains(where: { has($0.address, to.lowercased()) }) {
             return false
         }
+        if let user = filter.user, message.userName != user { return false }
         if let wanted = filter.messageID, !String(decoding: message.messageIDField, as: UTF8.self).contains(wanted) {
             return false
         }
@@ -219,6 +221,7 @@ extension Node {
                     baton: "set the file aside as *.damaged and went on",
                     you: "check the disk: dmesg · the file stays for you to look at"))
         }
+        if records.fullness > 0.9 { problems.append(.recordsFull(records.fullness)) }
         for (id, replica) in cluster.journals.sorted(by: { $0.key < $1.key }) where replica.copy.hasUnknownKinds {
             problems.append(
                 Problem(

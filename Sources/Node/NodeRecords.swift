@@ -24,11 +24,12 @@ extension Node {
     }
 
     mutating func record(
-        _ ticket: Ticket, _ key: String, _ value: [UInt8]?, expiry: WallTime?, _ now: Now, _ effects: inout [NodeEffect]
+        _ ticket: Ticket, _ writes: [RecordWrite], by: String, _ now: Now, _ effects: inout [NodeEffect]
     ) {
         do throws(RecordsError) {
-            let version = try records.set(key, to: value, expiry: expiry, at: now.wall)
+            let version = try records.set(writes, at: now.wall)
             recordAskers.append(RecordAsker(ticket: ticket, version: version))
+            noteSuppressions(writes, by: by, &effects)
             recordsChanged(now, &effects)
         } catch {
             effects.append(.recorded(ticket, refused: error.description))
@@ -42,6 +43,8 @@ extension Node {
         guard now.instant >= nextRecordsExchange else { return }
         nextRecordsExchange = now.instant + cluster.settings.pulseInterval
         records.expire(at: now.wall)
+        readRules(now, &effects)
+        countSuppressions(now)
         storeRecords(&effects)
         tellRecords(&effects)
     }
@@ -75,8 +78,8 @@ extension Node {
     // MARK: The disk
 
     private mutating func storeRecords(_ effects: inout [NodeEffect]) {
-        guard let (mark, bytes) = records.fileToStore() else { return }
-        effects.append(.storeRecords(bytes, version: mark.number))
+        guard let writing = records.fileToStore() else { return }
+        effects.append(.storeRecords(writing.bytes, at: writing.offset, version: writing.mark.number))
     }
 
     mutating func recordsStored(_ version: UInt64, _ now: Now, _ effects: inout [NodeEffect]) {
@@ -101,14 +104,16 @@ extension Node {
 
     // MARK: What they mean
 
-    private mutating func recordsChanged(_ now: Now, _ effects: inout [NodeEffect]) {
+    mutating func recordsChanged(_ now: Now, _ effects: inout [NodeEffect]) {
         storeRecords(&effects)
+        countSuppressions(now)
         applyRecords(now, &effects)
     }
 
     /// Asked again whenever something changed; what is so already is left alone.
     mutating func applyRecords(_ now: Now, _ effects: inout [NodeEffect]) {
         guard recovery.isOver else { return }
+        readRules(now, &effects)
         for lane in lanes.indices {
             let isOff = records.value(RecordKey.off(lanes[lane].upstream.name), at: now.wall) != nil
             if router.health[lane].isDisabled != isOff { enableUpstream(lane, !isOff, now, &effects) }
@@ -140,7 +145,7 @@ extension Node {
             // Of several the last one's answer is that of all: versions of one disk go up.
             let value = Array("forgotten".utf8)
             if disk == last {
-                record(ticket, RecordKey.forgotten(disk), value, expiry: nil, now, &effects)
+                record(ticket, [RecordWrite(key: RecordKey.forgotten(disk), value: value)], by: "", now, &effects)
             } else if (try? records.set(RecordKey.forgotten(disk), to: value, expiry: nil, at: now.wall)) == nil {
                 return effects.append(.recorded(ticket, refused: RecordsError.full.description))
             }

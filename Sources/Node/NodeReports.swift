@@ -23,7 +23,7 @@ extension Node {
                     address, cause, reply: verdict.reply, remote: host, lastAttempt: host == nil ? nil : now.wall)
             }
             switch verdict {
-            case .failed: failures.append(told(.refused))
+            case .failed, .suppressed: failures.append(told(.refused))
             case .expired: failures.append(told(.expired))
             case .givenUp(let reason): failures.append(told(.givenUp(reason)))
             case .deferred, .stillWaiting: if settlement.isLate { delays.append(told(.delayed)) }

@@ -35,6 +35,7 @@ extension Node {
             for recipient in salvaged.recipients {
                 let position = Int(recipient.index)
                 message.recipients[position].tries = recipient.tries
+                message.recipients[position].redirect = recipient.redirect ?? ""
                 message.recipients[position].openAttempt = recipient.isUncertain ? 1 : 0
                 message.recipients[position].state =
                     recipient.isHeld ? .held : .waiting(until: dueInstant(recipient.due))
@@ -122,6 +123,11 @@ extension Node {
             append(
                 .outcome(outcome), to: messages[key].journal, then: .outcome(key, outcome, Delays(), notice: nil, nil),
                 now, &effects)
+        }
+        for upstream in Set(unfinished.map(\.redirect)).subtracting([""]).sorted() {
+            appendRedirect(
+                key, unfinished.indices.filter { unfinished[$0].redirect == upstream }, upstream: upstream, now,
+                &effects)
         }
         let held = unfinished.indices.filter { unfinished[$0].state == .held }
         if !held.isEmpty { appendHold(key, held, reason: "held before the journal was damaged", now, &effects) }

@@ -24,6 +24,7 @@ extension Node {
             journals.isActive(messages[key].journal)
         else { return }
         decideWhatIsOpen(key, now, &effects)
+        applyRules(to: key, now, &effects)
         var due: [Int] = []
         for position in messages[key].recipients.indices {
             guard case .waiting(let at) = messages[key].recipients[position].state, at <= now.instant else { continue }
@@ -56,8 +57,10 @@ extension Node {
         var isRetry = releasedBy != nil
         for position in recipients {
             let address = messages[key].recipients[position].address
-            let route = router.route(
-                sender: messages[key].reversePath, recipient: address, marks: messages[key].marks)
+            let route =
+                redirection(of: messages[key].recipients[position], now)
+                ?? router.route(
+                    sender: messages[key].reversePath, recipient: address, marks: messages[key].marks)
             let provider = router.providers.provider(of: address.domainKey)
             let counted = releasedBy ?? (destinations.isEmpty ? nil : destinations.limited(address))
             if messages[key].recipients[position].tries > 0 { isRetry = true }

@@ -149,6 +149,8 @@ package struct NodeStatus: Sendable {
     /// Of the cluster's records, those that are in force.
     package var drainedNodes: [String]
     package var disabledUpstreams: [String]
+    package var rules: [MailRule] = []
+    package var suppressions = 0
     /// How many replicas a new journal would have, of how many are wanted; 0 when it can't be opened.
     package var replicas: Int
     package var diskFree: ByteCount
@@ -190,6 +192,8 @@ package struct NodeCounters: Sendable {
     package var takeovers: UInt64 = 0
     package var uncertain: UInt64 = 0
     package var bouncesDropped: UInt64 = 0
+    /// Recipients refused or failed because they are on the suppression list.
+    package var suppressed: UInt64 = 0
     package var acceptTime = Histogram()
     package var timeToSend = Histogram()
 
@@ -217,6 +221,8 @@ package struct MessageStatus: Sendable {
     package var state: State
     package var accepted: WallTime
     package var sender: String
+    /// Who authenticated; empty for nobody.
+    package var user = ""
     package var recipients: [RecipientStatus]
     package var size: ByteCount
     package var messageIDField: String
@@ -231,6 +237,8 @@ package struct QueueFilter: Sendable {
     /// Substrings, in lower case; `@example.net` matches a domain.
     package var to: String?
     package var from: String?
+    /// Who authenticated, exactly.
+    package var user: String?
     package var messageID: String?
     package var upstream: String?
     package var state: MessageStatus.State?

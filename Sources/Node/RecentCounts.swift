@@ -71,6 +71,7 @@ struct ResultTotals: Sendable {
     private(set) var bounced: UInt64 = 0
     private(set) var expired: UInt64 = 0
     private(set) var uncertain: UInt64 = 0
+    private(set) var suppressed: UInt64 = 0
 
     mutating func add(_ status: Note.Result.Status) {
         switch status {
@@ -79,11 +80,15 @@ struct ResultTotals: Sendable {
         case .bounced: bounced += 1
         case .expired: expired += 1
         case .uncertain: uncertain += 1
-        case .held, .cancelled, .suppressed: break
+        case .suppressed: suppressed += 1
+        case .held, .cancelled: break
         }
     }
 
     var all: [(status: Note.Result.Status, count: UInt64)] {
-        [(.sent, sent), (.deferred, deferred), (.bounced, bounced), (.expired, expired), (.uncertain, uncertain)]
+        [
+            (.sent, sent), (.deferred, deferred), (.bounced, bounced), (.expired, expired), (.uncertain, uncertain),
+            (.suppressed, suppressed),
+        ]
     }
 }

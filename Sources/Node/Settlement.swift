@@ -14,6 +14,8 @@ enum Verdict: Sendable {
     case notSent(Reply?, String)
     /// No upstream is usable and the sender is told that it takes long.
     case stillWaiting(Reply)
+    /// It is on the suppression list.
+    case suppressed(Reply)
     /// A person gave it up.
     case givenUp(String)
 }
@@ -47,7 +49,7 @@ extension Verdict {
     var reply: Reply? {
         switch self {
         case .delivered(let reply), .deferred(let reply), .failed(let reply), .expired(let reply),
-            .stillWaiting(let reply):
+            .stillWaiting(let reply), .suppressed(let reply):
             reply
         case .notSent(let reply, _): reply
         case .unanswered: nil
@@ -75,7 +77,7 @@ extension Verdict {
         switch self {
         case .delivered: .delivered
         case .deferred: .deferred
-        case .failed, .givenUp: .failed
+        case .failed, .givenUp, .suppressed: .failed
         case .expired: .expired
         case .unanswered: .unanswered
         case .notSent, .stillWaiting: .notSent

@@ -19,7 +19,7 @@ package struct Router: Sendable {
     package private(set) var upstreams: [Upstream]
     package private(set) var routes: [Route]
     package let settings: RoutingSettings
-    /// Per route, tier by tier; empty tiers are left out.
+    /// Per route, and behind them for each upstream alone, tier by tier; empty tiers are left out.
     let tiers: [[[Int]]]
     /// Per route, all its upstreams.
     private let masks: [Mask]
@@ -62,7 +62,10 @@ package struct Router: Sendable {
         func indices(_ names: [String]) -> [Int] {
             names.compactMap { name in upstreams.firstIndex { $0.name == name } }
         }
-        tiers = all.map { route in ([route.upstreams] + route.fallback).map(indices).filter { !$0.isEmpty } }
+        // Behind the routes, one for each upstream alone: for what people redirect to it.
+        tiers =
+            all.map { route in ([route.upstreams] + route.fallback).map(indices).filter { !$0.isEmpty } }
+            + upstreams.indices.map { [[$0]] }
         masks = tiers.map { $0.joined().reduce(0) { $0 | 1 << Mask($1) } }
         nullSenderMask = upstreams.indices.reduce(0) { upstreams[$1].nullSender ? $0 | 1 << Mask($1) : $0 }
         var marked: Marks = 0
@@ -131,6 +134,9 @@ package struct Router: Sendable {
         return routes.count - 1
     }
 
+    /// In place of a route: this upstream alone.
+    package func route(by upstream: Int) -> Int { routes.count + upstream }
+
     package func route(for subject: RouteSubject) -> Int {
         route(sender: subject.sender, recipient: subject.recipient, marks: marks(for: subject.facts))
     }
@@ -142,7 +148,9 @@ package struct Router: Sendable {
 
     /// The share that the configuration wants for an upstream, of the first route that has it: 0 to 1.
     package func wantedShare(_ index: Int) -> Double {
-        guard let tier = tiers.compactMap(\.first).last(where: { $0.contains(index) }) else { return 0 }
+        guard let tier = tiers.prefix(routes.count).compactMap(\.first).last(where: { $0.contains(index) }) else {
+            return 0
+        }
         let total = tier.reduce(0) { $0 + upstreams[$1].weight }
         return total > 0 ? upstreams[index].weight / total : 0
     }

@@ -61,9 +61,10 @@ package struct ServerSession: Sendable {
     }
 
     /// Handles one command line, without its CRLF. `mailRefusal` is asked at MAIL alone: what the node says against taking
-    /// a message now, such as `451 4.3.2`; nil when it may be taken.
+    /// a message now from this sender, such as `451 4.3.2`; nil when it may be taken. `recipientRefusal` likewise at RCPT.
     package mutating func receive(
-        line: UnsafeRawBufferPointer, mailRefusal: @autoclosure () -> Reply? = nil
+        line: UnsafeRawBufferPointer, mailRefusal: (Address?) -> Reply? = { _ in nil },
+        recipientRefusal: (Address) -> Reply? = { _ in nil }
     ) -> Action {
         assert(stage != .content && stage != .handshake && stage != .closed, "the shell reads no commands now")
         let command = ServerCommand(line)
@@ -71,8 +72,8 @@ package struct ServerSession: Sendable {
         if hello == nil, command.verb == .http { return close(.speaksHTTP) }
         if policy.requiresTLS, !client.isTLS, !command.verb.isAllowedBeforeTLS { return fail(.startTLSFirst) }
         switch command.verb {
-        case .mail: return mail(command, refusal: mailRefusal())
-        case .rcpt: return recipient(command)
+        case .mail: return mail(command, refusal: mailRefusal)
+        case .rcpt: return recipient(command, refusal: recipientRefusal)
         case .data: return data(command)
         case .ehlo, .helo: return hello(command)
         case .rset:
@@ -156,7 +157,7 @@ extension ServerSession {
 // MARK: Transactions
 
 extension ServerSession {
-    private mutating func mail(_ command: ServerCommand, refusal: Reply?) -> Action {
+    private mutating func mail(_ command: ServerCommand, refusal: (Address?) -> Reply?) -> Action {
         if hello == nil { return fail(.sayHello) }
         if case .transaction = stage { return fail(.nestedMail) }
         if messages >= policy.maximumMessagesPerSession { return close(.tooManyMessages) }
@@ -165,13 +166,15 @@ extension ServerSession {
         case .failure(let refused):
             return refused.isClientError ? fail(refused.reply) : idle(refused.reply, mayWait: true)
         case .success(let envelope):
-            if let refusal { return refusal.code == 421 ? close(refusal) : idle(refusal, mayWait: true) }
+            if let refusal = refusal(envelope.reversePath) {
+                return refusal.code == 421 ? close(refusal) : idle(refusal, mayWait: true)
+            }
             stage = .transaction(envelope)
             return .reply(.senderOk, mayWait: true)
         }
     }
 
-    private mutating func recipient(_ command: ServerCommand) -> Action {
+    private mutating func recipient(_ command: ServerCommand, refusal: (Address) -> Reply?) -> Action {
         guard case .transaction(var envelope) = stage else { return failWithoutMail() }
         guard policy.mayRelay else { return fail(.relayDenied) }
         let address: Address
@@ -181,6 +184,8 @@ extension ServerSession {
         }
         if isKnown(address, in: envelope) { return .reply(.recipientOk, mayWait: true) }
         guard envelope.recipients.count < policy.maximumRecipients else { return forgive(.tooManyRecipients) }
+        // No error of the client's within a bound: it can't know the list.
+        if let refusal = refusal(address) { return forgive(refusal) }
         // Without the copy in `stage` the append is in place.
         stage = .ready
         envelope.recipients.append(address)

@@ -16,7 +16,8 @@ extension Simulation {
             machine.disk.ask(.setAside(journal))
         case .readContent(let ticket, let content, let limit):
             machine.disk.ask(.content(ticket, content, limit: limit))
-        case .storeRecords(let bytes, let version): machine.disk.ask(.records(bytes, version: version))
+        case .storeRecords(let bytes, let offset, let version):
+            machine.disk.ask(.records(bytes, at: offset, version: version))
         case .answer(let ticket, let answer): submissionAnswered(ticket, answer, machine)
         case .streamDurable(let stream, let bytes): machine.streamDurable[stream]? += bytes
         case .streamLost(let stream): machine.streamDurable[stream] = nil

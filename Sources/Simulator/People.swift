@@ -22,7 +22,7 @@ extension Simulation {
         case .bounce: books.messages[command.message]?.bounceAsked = true
         case .release: books.messages[command.message]?.wasReleased = true
         case .retry: books.messages[command.message]?.retryAsked = true
-        case .hold: break
+        case .hold, .redirect: break
         }
         feed(machine, .command(ticket, command))
     }

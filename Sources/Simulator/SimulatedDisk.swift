@@ -20,7 +20,7 @@ final class SimulatedDisk {
         case read(ReadRequest)
         case scan(JournalID, number: UInt64, upTo: UInt64)
         case content(Ticket, ContentReference, limit: Int)
-        case records([UInt8], version: UInt64)
+        case records([UInt8], at: UInt64, version: UInt64)
         case met(ReplicaID)
     }
 
@@ -74,6 +74,8 @@ final class SimulatedDisk {
     private(set) var misuse: String?
     /// Whose copies have changed since this was last emptied.
     var changed: Set<JournalID> = []
+    /// The highest epoch of each journal that answers from this disk stood for.
+    var said: [JournalID: UInt64] = [:]
     /// Ended lately without room.
     private var ranFull = false
 
@@ -217,8 +219,11 @@ extension SimulatedDisk {
         case .scan(let journal, let number, let end): scan(journal, number, upTo: end, &answers)
         case .content(let ticket, let reference, let limit):
             answers.append(.contentRead(ticket, content(reference, limit: limit)))
-        case .records(let bytes, let version):
-            records = bytes
+        case .records(let bytes, let offset, let version):
+            if offset > 0, offset != UInt64(records?.count ?? 0) {
+                misused("the records are written at \(offset), and end at \(records?.count ?? 0)")
+            }
+            records = offset == 0 ? bytes : (records ?? []) + bytes
             answers.append(.recordsStored(version: version))
         case .met(let peer): acquainted.insert(peer)
         }

@@ -33,6 +33,7 @@ extension NodeEvent {
         case .feedback(let event):
             "feedback: \(event.message?.short ?? "a message nobody knows") to \(event.recipient) by \(event.upstream) \(event.kind)"
         case .command(_, let command): "command \(command.verb) \(command.message.short)"
+        case .records(let ticket, let writes, _): "\(writes.count) records (ticket \(ticket.number))"
         case .record(let ticket, let key, let value, _):
             "record \(key) \(value == nil ? "removed" : "set") (ticket \(ticket.number))"
         case .forget(_, let name): "forget \(name)"
@@ -64,7 +65,8 @@ extension NodeEffect {
         switch self {
         case .cluster(let request): request.summary
         case .scan(let journal, let scan, let end): "scan \(scan) of \(journal.short) up to \(end)"
-        case .storeRecords(let bytes, let version): "store records, \(bytes.count) bytes, version \(version)"
+        case .storeRecords(let bytes, let offset, let version):
+            "store records, \(bytes.count) bytes at \(offset), version \(version)"
         case .setAside(let journal): "set \(journal.short) aside"
         case .readContent(let ticket, let content, let limit):
             "read \(min(limit, Int(content.count))) bytes of \(content.journal.short) (\(ticket.number & 0xffff))"
@@ -96,7 +98,7 @@ extension NodeEffect {
         switch self {
         case .cluster(let request): request.fingerprint
         case .scan(let journal, let scan, _): 2 ^ journal.ulid.low ^ scan
-        case .storeRecords(let bytes, let version): 3 ^ version << 8 ^ UInt64(bytes.count) << 32
+        case .storeRecords(let bytes, _, let version): 3 ^ version << 8 ^ UInt64(bytes.count) << 32
         case .setAside(let journal): 6 ^ journal.ulid.low
         case .readContent(let ticket, _, _): 7 ^ ticket.number << 8
         case .answer(let ticket, _): 8 ^ ticket.number << 8
@@ -155,6 +157,10 @@ extension Note {
         case .damage(let journal, let at, let reason): "damage in \(journal.short) at \(at): \(reason)"
         case .clockStepped(let by): "the clock stepped by \(by)"
         case .bounceDropped(let message, let reason): "bounce of \(message.short) dropped: \(reason)"
+        case .suppressed(let entry): "suppressed \(entry.address): \(entry.reason)"
+        case .suppressionsChanged(let added, let removed, _, _): "suppressions: \(added) added, \(removed) removed"
+        case .ruled(let rule): "rule: mail \(rule.subject.words), \(rule.action.word)"
+        case .ruleEnded(let rule): "rule ended: mail \(rule.subject.words), \(rule.action.word)"
         case .diskLow(let free): "disk low, \(free) free"
         case .diskOK: "disk ok"
         }

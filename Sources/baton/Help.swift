@@ -15,7 +15,7 @@ enum Help {
         let names = commands.map {
             "baton " + ($0.path + ($0.arguments.isEmpty ? [] : [$0.arguments])).joined(separator: " ")
         }
-        let width = min(names.map(\.count).max() ?? 0, 40)
+        let width = min(names.map(\.count).max() ?? 0, 30)
         return zip(names, commands).map { name, command in
             let padding = String(repeating: " ", count: max(2, width + 2 - name.count))
             return "  \(name)\(padding)\(command.summary)\n"

@@ -38,6 +38,12 @@ enum Output {
 
     static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
+    /// One line of a terminal that counts up.
+    static func progress(_ done: Int, of all: Int) {
+        guard isatty(STDERR_FILENO) == 1 else { return }
+        write(Array("\r\(grouped(done)) of \(grouped(all))\(done == all ? "\n" : "")".utf8), to: STDERR_FILENO)
+    }
+
     /// Asks on the terminal; only `y` and `yes` are yes.
     static func confirm(_ question: String) -> Bool {
         write(Array("\(question) [y/N] ".utf8), to: STDERR_FILENO)

@@ -5,6 +5,7 @@ internal import Glibc
 private let filters = [
     OptionSpec("to", "TEXT", "a recipient contains it; @example.net for a domain"),
     OptionSpec("from", "TEXT", "the sender contains it"),
+    OptionSpec("user", "NAME", "from who authenticated so"),
     OptionSpec("message-id", "TEXT", "the Message-ID field contains it"),
     OptionSpec("upstream", "NAME", "last tried by this upstream"),
     OptionSpec("state", "STATE", "due, sending, retrying, waiting or held"),
@@ -42,24 +43,43 @@ let queueCommands =
             arguments: "DIR [ID…]", options: filters + [OptionSpec("all", nil, "every message")] + AdminClient.options,
             examples: ["baton queue export /tmp/out --to @example.net"],
             details: "The messages stay in the queue. Without a running node: baton journal export.", run: export),
-    ] + actions
+    ] + actions + ruleCommands
 
 private let actions = [
     action("retry", "due now; releases no hold"), action("hold", "keeps messages from being sent until release"),
     action("release", "ends a hold: due now"), action("cancel", "removes messages; the sender is not told"),
     action("bounce", "gives messages up; the sender gets a bounce"),
+    action(
+        "redirect", "sends messages by another upstream, until their next outcome",
+        example: "baton queue redirect --to-domain example.net --upstream ses --until 2d"),
 ]
 
-private func action(_ verb: String, _ summary: String) -> CommandSpec {
-    CommandSpec(
+private func action(_ verb: String, _ summary: String, example: String? = nil) -> CommandSpec {
+    let isRedirect = verb == "redirect"
+    var own: [OptionSpec] = []
+    if ["hold", "release", "redirect"].contains(verb) { own += ruleOptions.prefix(verb == "release" ? 1 : 2) }
+    if isRedirect { own.append(OptionSpec("off", nil, "with --to-domain: takes it back")) }
+    // Where the upstream is the one to send by, it is no filter.
+    let chosen = filters.map { option in
+        guard isRedirect, option.name == "upstream" else { return option }
+        return OptionSpec("upstream", "NAME", "the upstream to send by")
+    }
+    let destination =
+        own.isEmpty
+        ? ""
+        : "With --to-domain \(verb == "release" ? "it takes the hold of that destination back, and lets go what it held" : "it is a rule of the whole cluster, shown in status, also for what is yet to come"). "
+    return CommandSpec(
         ["queue", verb], summary, arguments: "[ID…]",
-        options: filters + [
+        options: own + chosen + [
             OptionSpec("all", nil, "every message"), OptionSpec("dry-run", nil, "prints what would be done, and stops"),
             OptionSpec("yes", nil, "does not ask"), OptionSpec("reason", "TEXT", "stands in the message's history"),
         ] + AdminClient.options,
-        examples: ["baton queue \(verb) 01JD9Q4X7M2T", "baton queue \(verb) --to @example.net --dry-run"],
+        examples: [
+            "baton queue \(verb) 01JD9Q4X7M2T\(isRedirect ? " --upstream ses" : "")",
+            example ?? "baton queue \(verb) --to @example.net --dry-run",
+        ],
         details: """
-            With filters or --all it prints the count and three samples, and asks. Answers once it is on the disk.
+            \(destination)With filters or --all it prints the count and three samples, and asks. Answers once it is on the disk.
             Exit 1 when nothing matched or a message could not be \(verb == "retry" ? "retried" : "changed").
             JSON: verb, dryRun, matched, samples[], outcomes{}, messages[{id, outcome}], remaining.
             """,
@@ -69,7 +89,8 @@ private func action(_ verb: String, _ summary: String) -> CommandSpec {
 private func query(_ arguments: Arguments) throws -> [(String, String)] {
     var query: [(String, String)] = []
     let names = [
-        ("to", "to"), ("from", "from"), ("message-id", "messageId"), ("upstream", "upstream"), ("state", "state"),
+        ("to", "to"), ("from", "from"), ("user", "user"), ("message-id", "messageId"), ("upstream", "upstream"),
+        ("state", "state"),
     ]
     for (option, name) in names {
         if let value = arguments.text(option) { query.append((name, value)) }
@@ -126,6 +147,7 @@ private func summary(_ arguments: Arguments) async throws -> Int32 {
 }
 
 private func act(_ verb: String, _ arguments: Arguments) async throws -> Int32 {
+    if let result = try actOnDestination(verb, arguments) { return result }
     var request = try selection(verb, arguments)
     let client = try AdminClient(arguments)
     let isBulk = request.ids == nil
@@ -167,7 +189,13 @@ private func selection(_ verb: String, _ arguments: Arguments) throws -> ActionR
     filter.to = arguments.text("to")
     filter.from = arguments.text("from")
     filter.messageId = arguments.text("message-id")
-    filter.upstream = arguments.text("upstream")
+    filter.user = arguments.text("user")
+    if verb == "redirect" {
+        guard let upstream = arguments.text("upstream") else { throw UsageError("expected --upstream NAME") }
+        request.upstream = upstream
+    } else {
+        filter.upstream = arguments.text("upstream")
+    }
     filter.state = arguments.text("state")
     filter.olderThan = arguments.text("older-than")
     if arguments.has("uncertain") { filter.uncertain = true }
@@ -180,7 +208,7 @@ private func selection(_ verb: String, _ arguments: Arguments) throws -> ActionR
     }
     if request.all == true, request.ids != nil { throw UsageError("--all and ids contradict each other") }
     request.reason = arguments.text("reason")
-    request.by = Output.environment("SUDO_USER") ?? Output.environment("USER") ?? "admin"
+    request.by = invoker
     return request
 }
 

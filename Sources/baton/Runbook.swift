@@ -4,7 +4,7 @@ struct Runbook: Codable, Sendable {
     var title: String
     var text: String
 
-    static let entries = node + cluster
+    static let entries = node + cluster + rules
 
     /// What one node can have by itself.
     private static let node = [

@@ -1,3 +1,4 @@
+import Cluster
 @testable import Node
 import Primitives
 import Relay
@@ -15,6 +16,7 @@ final class FixedSource: NodeSource {
         var commands: [Command] = []
         var records: [String: [UInt8]] = [:]
         var recorded: RecordOutcome = .done
+        var written: [String: ClusterRecord] = [:]
         var forgotten: [String] = []
         var events: [EventsAnswer.Event] = []
         /// The other nodes; who is missing here does not answer.
@@ -88,6 +90,23 @@ final class FixedSource: NodeSource {
             if $0.recorded == .done { $0.records[key] = value }
             return $0.recorded
         }
+    }
+
+    func write(_ writes: [RecordWrite], by: String) async -> RecordOutcome {
+        state.withLock { state in
+            guard state.recorded == .done else { return state.recorded }
+            for write in writes {
+                let version = RecordVersion(wall: FixedSource.time, node: FixedSource.replica(name))
+                let record = ClusterRecord(key: write.key, value: write.value, version: version, expiry: write.expiry)
+                state.written[write.key] = write.value.isEmpty ? nil : record
+            }
+            state.status.rules = state.written.values.compactMap { MailRule($0) }.sorted { $0.key < $1.key }
+            return .done
+        }
+    }
+
+    func records(prefix: String) async -> [ClusterRecord] {
+        state.withLock { $0.written.values.filter { $0.key.hasPrefix(prefix) } }
     }
 
     func forget(_ node: String) async -> RecordOutcome {

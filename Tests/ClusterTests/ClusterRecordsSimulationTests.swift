@@ -10,10 +10,17 @@ private final class RecordsSimulation {
         var id: ReplicaID
         var records: ClusterRecords
         var file: [UInt8]?
-        var writing: (mark: DiskMark, bytes: [UInt8])?
+        var writing: ClusterRecords.Writing?
         /// Since its disk was wiped: what it must have again before another may be.
         var lacks: RecordsDigest?
         var clock: Int64 = 1_000_000
+
+        func write(_ writing: ClusterRecords.Writing) {
+            if writing.offset > 0 {
+                #expect(writing.offset == UInt64(file?.count ?? 0), "a part is appended without a gap")
+            }
+            file = writing.offset == 0 ? writing.bytes : (file ?? []) + writing.bytes
+        }
 
         init(_ id: ReplicaID) {
             self.id = id
@@ -78,7 +85,7 @@ private final class RecordsSimulation {
 
     func sync(_ machine: Machine) {
         if let writing = machine.writing {
-            machine.file = writing.bytes
+            machine.write(writing)
             machine.records.stored(through: writing.mark)
             tell(machine, withDelta: true)
         }
@@ -87,7 +94,13 @@ private final class RecordsSimulation {
 
     /// The file that was on its way is there, or is not.
     func crash(_ machine: Machine) throws {
-        if let writing = machine.writing, random.chance(0.5) { machine.file = writing.bytes }
+        if var writing = machine.writing, random.chance(0.5) {
+            // A part may be torn; a whole file is there or is not.
+            if writing.offset > 0, random.chance(0.5) {
+                writing.bytes = Array(writing.bytes[..<Int.random(in: 0..<writing.bytes.count, using: &random)])
+            }
+            machine.write(writing)
+        }
         machine.writing = nil
         asked.removeAll { machines[$0.by] === machine }
         machine.records =
@@ -106,6 +119,7 @@ private final class RecordsSimulation {
         let everything = machines.flatMap { $0.records.digest(for: machine.id).heads }
         machine.id = freshID(machine.name)
         machine.file = nil
+        machine.writing = nil
         try crash(machine)
         machine.lacks = RecordsDigest(heads: everything)
         if random.chance(0.5) { machine.clock = 1000 }

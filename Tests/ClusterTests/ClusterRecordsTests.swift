@@ -181,30 +181,109 @@ struct ClusterRecordsTests {
         #expect(a.count == count + 1 && b.count == count + 1)
     }
 
+    /// Lets a disk do all that is asked of it.
+    private func store(_ records: inout ClusterRecords, onto file: inout [UInt8]) {
+        while let writing = records.fileToStore() {
+            #expect(writing.offset == 0 || writing.offset == UInt64(file.count))
+            file = writing.offset == 0 ? writing.bytes : file + writing.bytes
+            records.stored(through: writing.mark)
+        }
+    }
+
     @Test("the file comes back as it was; a damaged, cut or newer one is an error that says so")
     func file() throws {
         var a = Self.node(0)
         var b = Self.node(1)
         _ = try b.set("b", to: [5], expiry: Self.at(999), at: Self.at(1))
-        _ = try a.set("a", to: [1, 2, 3], expiry: nil, at: Self.at(1))
-        _ = try a.set("gone", to: nil, expiry: nil, at: Self.at(1))
-        Self.exchange(&a, &b)
+        b.store()
         _ = try a.set("a", to: [4], expiry: nil, at: Self.at(1))
-        let stored = a.fileToStore()
-        let bytes = try #require(stored).bytes
+        _ = try a.set("gone", to: nil, expiry: nil, at: Self.at(1))
+        _ = a.take(try #require(b.delta(forPeer: a.me)), from: b.me)
+        var bytes: [UInt8] = []
+        store(&a, onto: &bytes)
         let read = try ClusterRecords(me: a.me, file: bytes)
         #expect(read.record("a") == a.record("a") && read.record("b") == a.record("b"))
         #expect(read.record("gone") == a.record("gone") && read.count == 3)
-        #expect(read.digest(for: b.me).through(a.me) == a.record("a")?.version.wall)
+        #expect(read.digest(for: b.me).through(a.me) == a.record("gone")?.version.wall)
         for index in bytes.indices {
             var damaged = bytes
             damaged[index] ^= 4
             #expect(throws: RecordsError.self) { try ClusterRecords(me: a.me, file: damaged) }
             #expect(throws: RecordsError.self) { try ClusterRecords(me: a.me, file: Array(bytes[..<index])) }
         }
-        #expect(throws: RecordsError.unreadable("it is of format 2, and this version knows 1")) {
-            try ClusterRecords(me: a.me, file: [2] + bytes.dropFirst())
+        #expect(throws: RecordsError.unreadable("it is of format 3, and this version knows 2")) {
+            try ClusterRecords(me: a.me, file: [3] + bytes.dropFirst())
         }
+    }
+
+    @Test("a change is appended; torn, it is as if it had not been; damage before the last part is an error")
+    func appended() throws {
+        var a = Self.node(0)
+        var bytes: [UInt8] = []
+        var ends: [Int] = []
+        for value in UInt8(1)...3 {
+            _ = try a.set("a", to: [value], expiry: nil, at: Self.at(Int64(value)))
+            store(&a, onto: &bytes)
+            ends.append(bytes.count)
+        }
+        #expect(try ClusterRecords(me: a.me, file: bytes).record("a") == a.record("a"))
+        for cut in ends[0]..<bytes.count {
+            let read = try ClusterRecords(me: a.me, file: Array(bytes[..<cut]))
+            let value: UInt8 = cut < ends[1] ? 1 : 2
+            #expect(read.value("a", at: Self.at(1)) == [value])
+            #expect(read.digest(for: a.me).through(a.me) == Self.at(Int64(value)))
+        }
+        // From the checksum on: what a length says that reaches beyond the end can't be told from a torn part.
+        for index in ends[0] + 4..<ends[1] {
+            var damaged = bytes
+            damaged[index] ^= 4
+            #expect(throws: RecordsError.self) { try ClusterRecords(me: a.me, file: damaged) }
+        }
+        // After a torn part everything is written anew.
+        var again = try ClusterRecords(me: a.me, file: Array(bytes.dropLast()))
+        _ = try again.set("b", to: [1], expiry: nil, at: Self.at(9))
+        #expect(again.fileToStore()?.offset == 0)
+    }
+
+    @Test("a list of many is one version and one write, and what single changes write stays in proportion")
+    func manyWrites() throws {
+        var a = Self.node(0)
+        let writes = (0..<10_000).map { RecordWrite(key: "suppression/user\($0)@example.com", value: [1, 2, 3, 4]) }
+        let version = try a.set(writes, at: Self.at(5000))
+        #expect(version.wall == Self.at(5000))
+        var bytes: [UInt8] = []
+        store(&a, onto: &bytes)
+        let whole = bytes.count
+        var written = 0
+        for index in 0..<50 {
+            _ = try a.set("count/\(index)", to: [1], expiry: nil, at: Self.at(6000))
+            while let writing = a.fileToStore() {
+                written += writing.bytes.count
+                a.stored(through: writing.mark)
+            }
+        }
+        #expect(written < whole / 10)
+        var b = Self.node(1)
+        #expect(Self.exchange(&a, &b) > 5)
+        #expect(b.count == a.count && b.value("suppression/user9999@example.com", at: Self.at(1)) == [1, 2, 3, 4])
+        #expect(b.count(ofKind: "suppression", at: Self.at(1)) == 10_000)
+        #expect(b.records(prefix: "count/1", at: Self.at(1)).count == 11)
+    }
+
+    @Test("of a list that finds no room nothing is written; its last write to a key counts")
+    func allOrNone() throws {
+        var a = Self.node(0)
+        func writes(_ range: Range<Int>) -> [RecordWrite] { range.map { RecordWrite(key: "k\($0)", value: [1]) } }
+        _ = try a.set(writes(0..<99_999), at: Self.at(1))
+        #expect(throws: RecordsError.full) { try a.set(writes(99_999..<100_001), at: Self.at(2)) }
+        #expect(a.count == 99_999 && a.record("k99999") == nil)
+        #expect(throws: RecordsError.keyLength(0)) {
+            try a.set([RecordWrite(key: "x", value: [1]), RecordWrite(key: "", value: [1])], at: Self.at(2))
+        }
+        #expect(a.record("x") == nil)
+        _ = try a.set([RecordWrite(key: "k1", value: [2]), RecordWrite(key: "k1", value: [3])], at: Self.at(3))
+        #expect(a.value("k1", at: Self.at(3)) == [3])
+        #expect(a.fullness > 0.99)
     }
 }
 

@@ -14,7 +14,7 @@ typealias Told = SMTP.RecipientResult
 final class NodeProbe {
     enum DiskAnswers { case atOnce, onDemand }
 
-    private(set) var node: Node
+    var node: Node
     let configuration: NodeConfiguration
     private(set) var now: Now
     var diskAnswers = DiskAnswers.atOnce
@@ -38,6 +38,7 @@ final class NodeProbe {
     private(set) var interrupted: Set<UInt64> = []
     private(set) var closed: Set<ConnectionID> = []
     private(set) var isDrained = false
+    private(set) var refusedRecords: [String] = []
     /// Every frame that was appended, in order.
     private(set) var frames: [(journal: JournalID, epoch: UInt64, record: Record)] = []
 
@@ -156,6 +157,24 @@ final class NodeProbe {
         nextTicket += 1
         feed(.command(Ticket(nextTicket), Command(verb, id, by: "me", reason: reason)))
     }
+
+    func redirect(_ id: MessageID, to upstream: String) {
+        nextTicket += 1
+        feed(.command(Ticket(nextTicket), Command(.redirect, id, by: "me", upstream: upstream)))
+    }
+
+    /// Writes records of the cluster, as a person does.
+    func write(_ records: [RecordWrite]) {
+        nextTicket += 1
+        feed(.records(Ticket(nextTicket), records, by: "me"))
+    }
+
+    func refusal(to recipient: String) -> Reply? {
+        node.refusal(ofRecipient: Address(parsed: Array(recipient.utf8)), at: now)
+    }
+
+    /// For what the node's own parts ask of each other.
+    func mutate(_ body: (inout Node, inout [NodeEffect]) -> Void) { perform { body(&node, &$0) } }
 
     /// Switches an upstream on or off for the whole cluster, as a person does.
     func enable(_ upstream: String, _ isEnabled: Bool) {
@@ -326,8 +345,9 @@ final class NodeProbe {
         case .setAside(let journal):
             files[journal] = nil
             setAside.append(journal)
-        case .storeRecords(let bytes, let version):
-            records = bytes
+        case .storeRecords(let bytes, let offset, let version):
+            #expect(offset == 0 || offset == UInt64(records?.count ?? 0))
+            records = offset == 0 ? bytes : (records ?? []) + bytes
             diskEvents.append(.recordsStored(version: version))
         case .readContent(let ticket, let content, let limit):
             diskEvents.append(.contentRead(ticket, bytes(of: content, limit: limit)))
@@ -343,7 +363,8 @@ final class NodeProbe {
         case .interrupt(_, let transaction): interrupted.insert(transaction)
         case .close(let id): closed.insert(id)
         case .commandAnswer(_, let answer): commandAnswers.append(answer)
-        case .recorded, .forgotten, .asked, .answered: break
+        case .recorded(_, let refused): if let refused { refusedRecords.append(refused) }
+        case .forgotten, .asked, .answered: break
         case .note(let note): notes.append(note)
         // No session is in the middle of anything.
         case .drainSessions: diskEvents.append(.sessionsEnded)

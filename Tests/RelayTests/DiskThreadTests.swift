@@ -163,13 +163,17 @@ struct DiskThreadTests {
         let promise = Promise(epoch: 3, owner: disk.directory.replica, lease: .seconds(2))
         var jobs: [DiskThread.Job] = [
             .storePromise(journal, promise, DiskMark(1)), .write(journal, offset: 0, [1], DiskMark(2)),
-            .setAside(journal), .storeRecords([1], version: 1), .storeRecords([2], version: 2), .whole(other),
+            .setAside(journal), .storeRecords([1], at: 0, version: 1), .storeRecords([2], at: 0, version: 2),
+            .whole(other),
             .storeAcquainted([Acquaintance(disk.directory.replica, address: "x:1")]),
         ]
         disk.thread.take(&jobs)
         try await disk.until("the records are stored") { $0.recordsStored == [2] }
+        jobs = [.storeRecords([3, 4], at: 1, version: 3)]
+        disk.thread.take(&jobs)
+        try await disk.until("a part is appended") { $0.recordsStored == [2, 3] }
         disk.thread.stop()
-        #expect(try disk.directory.loadRecords() == [2])
+        #expect(try disk.directory.loadRecords() == [2, 3, 4])
         #expect(try disk.directory.loadAcquainted()?.map(\.address) == ["x:1"])
         let names = try FileManager.default.contentsOfDirectory(atPath: disk.directory.journalsPath)
         #expect(names.filter { !$0.hasPrefix("spare") } == ["\(journal).journal.damaged"])

@@ -23,7 +23,7 @@ struct ServerDialogue {
 
     @discardableResult
     mutating func say(_ line: [UInt8], refusal: Reply? = nil) -> String {
-        let action = line.withUnsafeBytes { session.receive(line: $0, mailRefusal: refusal) }
+        let action = line.withUnsafeBytes { session.receive(line: $0, mailRefusal: { _ in refusal }) }
         last = action
         return ServerDialogue.code(action)
     }

@@ -121,6 +121,31 @@ struct ServerMailTests {
         #expect(other.say("MAIL FROM:<a@b>", refusal: Reply(421, 4, 3, 2, "draining")) == "421 4.3.2!")
     }
 
+    @Test("a recipient that the node refuses is no error of the client's, and the others are taken")
+    func recipientRefused() {
+        var dialogue = ServerDialogue.greeted()
+        #expect(dialogue.say("MAIL FROM:<a@b>") == "250 2.1.0")
+        func say(_ line: String) -> String {
+            let action = Array(line.utf8).withUnsafeBytes { bytes in
+                dialogue.session.receive(
+                    line: bytes,
+                    recipientRefusal: { $0.domainKey == "no" ? Reply(550, 5, 1, 1, "on the list") : nil })
+            }
+            return ServerDialogue.code(action)
+        }
+        for number in 0..<100 { #expect(say("RCPT TO:<c\(number)@no>") == "550 5.1.1") }
+        #expect(say("RCPT TO:<c@yes>") == "250 2.1.5")
+        guard
+            case .collectMessage(let envelope, _) = Array("DATA".utf8).withUnsafeBytes({ bytes in
+                dialogue.session.receive(line: bytes)
+            })
+        else {
+            Issue.record("no message is taken")
+            return
+        }
+        #expect(envelope.recipients.map(\.description) == ["c@yes"])
+    }
+
     @Test("the node is asked at MAIL only")
     func asksOnce() {
         var dialogue = ServerDialogue.greeted()
@@ -130,7 +155,7 @@ struct ServerMailTests {
             return nil
         }
         for line in ["NOOP", "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "DATA"] {
-            _ = Array(line.utf8).withUnsafeBytes { dialogue.session.receive(line: $0, mailRefusal: ask()) }
+            _ = Array(line.utf8).withUnsafeBytes { dialogue.session.receive(line: $0, mailRefusal: { _ in ask() }) }
         }
         #expect(asked == 1)
     }

@@ -6,7 +6,8 @@ internal import Primitives
 extension Note {
     var level: LogWriter.Level {
         switch self {
-        case .accepted, .result, .done, .upstreamUp, .takeover, .reclaimed, .handedOver, .peerUp, .opened, .diskOK:
+        case .accepted, .result, .done, .upstreamUp, .takeover, .reclaimed, .handedOver, .peerUp, .opened, .diskOK,
+            .suppressed, .suppressionsChanged, .ruled, .ruleEnded:
             .info
         case .lateOutcome, .retired: .debug
         case .upstreamDown, .ownershipLost, .peerDown, .clockStepped, .bounceDropped, .diskLow: .warning
@@ -55,9 +56,38 @@ extension Note {
         case .clockStepped(let by): ("clock-stepped", [.init("by", by.short)])
         case .bounceDropped(let message, let reason):
             ("bounce-dropped", [.init("id", message.description), .init("reason", reason)])
+        case .suppressed(let entry):
+            (
+                "suppressed",
+                [
+                    .init("to", entry.address), .init("cause", entry.cause.rawValue), .init("upstream", entry.upstream),
+                    .init("reason", entry.reason), .init("until", entry.until?.rfc3339 ?? "-"),
+                ]
+            )
+        case .suppressionsChanged(let added, let removed, let address, let by):
+            (
+                "suppressions-changed",
+                [
+                    .init("added", "\(added)"), .init("removed", "\(removed)"), .init("address", address),
+                    .init("by", by),
+                ]
+            )
+        case .ruled(let rule): ("rule-set", rule.fields)
+        case .ruleEnded(let rule): ("rule-ended", rule.fields)
         case .diskLow(let free): ("disk-low", [.init("free", free.description)])
         case .diskOK: ("disk-ok", [])
         }
+    }
+}
+
+extension MailRule {
+    fileprivate var fields: [LogWriter.Field] {
+        var upstream = ""
+        if case .redirect(let name) = action { upstream = name }
+        return [
+            .init("mail", subject.words), .init("action", action.word), .init("upstream", upstream), .init("by", by),
+            .init("until", until?.rfc3339 ?? "-"), .init("reason", reason),
+        ]
     }
 }
 

@@ -92,7 +92,7 @@ extension Note {
     /// More than the life of one message.
     fileprivate var isEvent: Bool {
         switch self {
-        case .accepted, .result, .done: false
+        case .accepted, .result, .done, .suppressed: false
         default: true
         }
     }

@@ -130,7 +130,8 @@ package final class NodeHost: @unchecked Sendable {
         case .cluster(let request): carryOut(request)
         case .scan(let journal, let scan, let end): diskJobs.append(.scan(journal, scan: scan, upTo: end))
         case .setAside(let journal): diskJobs.append(.setAside(journal))
-        case .storeRecords(let records, let version): diskJobs.append(.storeRecords(records, version: version))
+        case .storeRecords(let records, let offset, let version):
+            diskJobs.append(.storeRecords(records, at: offset, version: version))
         case .readContent(let ticket, let content, let limit): readContent(ticket, content, limit)
         case .answer(let ticket, let answer):
             submissions.removeValue(forKey: ticket.number)?.resume(returning: answer)
@@ -225,6 +226,14 @@ package final class NodeHost: @unchecked Sendable {
 
 extension NodeHost {
     func admission() -> Reply? { borrow { $0.admission(at: Clock.now()) } }
+
+    func refusal(ofSender sender: Address?, user: String) -> Reply? {
+        borrow { $0.refusal(ofSender: sender, user: user, at: Clock.now()) }
+    }
+
+    func refusal(ofRecipient address: Address) -> Reply? {
+        borrow { $0.refusal(ofRecipient: address, at: Clock.now()) }
+    }
 
     func allotMessageID() -> MessageID { node.allotMessageID(at: Clock.now()) }
 

@@ -1,4 +1,4 @@
-internal import Cluster
+package import Cluster
 internal import EventLoop
 internal import Node
 package import Primitives
@@ -45,6 +45,18 @@ extension RelayHandle {
         await onLoopAsync { host in
             await host.record(within: RelayHandle.patience) { .record($0, key: key, value: value, expiry: expiry) }
         }
+    }
+
+    /// Writes several of them, all or none.
+    package func write(_ records: [RecordWrite], by: String) async -> RecordOutcome {
+        await onLoopAsync { host in
+            await host.record(within: RelayHandle.patience) { .records($0, records, by: by) }
+        }
+    }
+
+    /// The records of a kind (`suppression/`) that have a value, in no order.
+    package func records(prefix: String) async -> [ClusterRecord] {
+        await onLoop { [host] in host.borrow { $0.records(prefix: prefix, at: Clock.now()) } }
     }
 
     /// This node is gone for good.

@@ -73,8 +73,9 @@ final class SMTPSession {
             stage = connection.input.withUnreadBytes { SMTPSession.stage(of: $0, from: range.lowerBound) }
             let action = connection.input.withUnreadBytes { bytes in
                 session.receive(
-                    line: UnsafeRawBufferPointer(rebasing: bytes[range]), mailRefusal: expiry ?? server.host.admission()
-                )
+                    line: UnsafeRawBufferPointer(rebasing: bytes[range]),
+                    mailRefusal: { expiry ?? server.host.admission() ?? server.host.refusal(ofSender: $0, user: "") },
+                    recipientRefusal: { server.host.refusal(ofRecipient: $0) })
             }
             connection.input.consume(next)
             try await perform(action)

@@ -184,9 +184,12 @@ package final class DataDirectory: Sendable {
         try writeFile(DataDirectory.acquaintedName, in: path, Acquaintance.encode(acquainted))
     }
 
-    /// They bring a checksum of their own.
-    func storeRecords(_ records: [UInt8]) throws(FileError) {
-        try writeFile(DataDirectory.recordsName, in: path, records)
+    /// They bring checksums of their own. At 0 they are the whole file.
+    func storeRecords(_ records: [UInt8], at offset: UInt64) throws(FileError) {
+        guard offset > 0 else { return try writeFile(DataDirectory.recordsName, in: path, records) }
+        let file = try OpenFile(path + "/" + DataDirectory.recordsName, .readWrite)
+        try file.write(records[...], at: offset)
+        try file.synchronize()
     }
 
     func loadRecords() throws(FileError) -> [UInt8]? { try readFile(path + "/" + DataDirectory.recordsName) }

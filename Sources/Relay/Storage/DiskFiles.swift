@@ -81,12 +81,12 @@ extension DiskThread {
 
     func performSingly() throws(FileError) {
         // Of several only the newest matters.
-        let records = step.lastIndex { if case .storeRecords = $0 { true } else { false } }
+        let records = step.lastIndex { if case .storeRecords(_, at: 0, _) = $0 { true } else { false } } ?? 0
         let acquainted = step.lastIndex { if case .storeAcquainted = $0 { true } else { false } }
         var late: [Job] = []
         for (index, job) in step.enumerated() {
             switch job {
-            case .storeRecords where index != records: continue
+            case .storeRecords where index < records: continue
             case .storeAcquainted where index != acquainted: continue
             default: break
             }
@@ -118,8 +118,8 @@ extension DiskThread {
         case .read(let request): read(request)
         case .scan(let journal, let scan, let end): self.scan(journal, scan, upTo: end)
         case .setAside(let journal): try setAside(journal)
-        case .storeRecords(let records, let version):
-            try withReserve { () throws(FileError) in try directory.storeRecords(records) }
+        case .storeRecords(let records, let offset, let version):
+            try withReserve { () throws(FileError) in try directory.storeRecords(records, at: offset) }
             note(.recordsStored(version: version))
         case .storeAcquainted(let acquainted):
             try withReserve { () throws(FileError) in try directory.store(acquainted) }

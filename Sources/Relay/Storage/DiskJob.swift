@@ -16,7 +16,8 @@ extension DiskThread {
         case read(ReadRequest)
         case scan(JournalID, scan: UInt64, upTo: UInt64)
         case setAside(JournalID)
-        case storeRecords([UInt8], version: UInt64)
+        /// The whole file at 0, else a part behind what is there.
+        case storeRecords([UInt8], at: UInt64, version: UInt64)
         /// All that are known.
         case storeAcquainted([Acquaintance])
 

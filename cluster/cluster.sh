@@ -164,10 +164,11 @@ start_balancer() {
 # Asks a node over the Unix socket in its data directory, which also answers from inside a namespace.
 ask() { curl -s -m 2 --unix-socket "$directory/$1/admin.sock" "${@:3}" "http://node$2"; }
 
-# Waits until a node may accept mail; a node that ends before that has said why in its log.
+# Waits until a node may accept mail, or is up and drained (`readiness` is 200 or 404); a node that ends before that has
+# said why in its log.
 await_node() {
     local patience=${2:-30} waited=0 name
-    until ask "$1" /readyz -f -o /dev/null; do
+    until readiness=$(ask "$1" /readyz -o /dev/null -w '%{http_code}') && [[ $readiness == 200 || $readiness == 404 ]]; do
         # One that waits for another would wait in vain.
         for name in "$1" "${launched[@]}"; do
             pid_of "$name" >/dev/null || fail "$name ended; the last it said:

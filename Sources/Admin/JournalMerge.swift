@@ -42,6 +42,8 @@ struct JournalMerge {
         let (best, other) = rank(a) >= rank(b) ? (a, b) : (b, a)
         var result = best
         if result.owner == nil { result.owner = other.owner }
+        // Of several readers one may lag.
+        if rank(best).0 == rank(other).0 { result.unfinished = max(best.unfinished, other.unfinished) }
         return result
     }
 

@@ -76,9 +76,11 @@ package struct ClusterNode: Sendable {
     /// Something that this node says of itself to all others.
     package mutating func describe(_ key: String, _ value: [UInt8]) { gossip.set(key, to: value) }
 
-    /// An owner's own outcome has replaced it.
-    package mutating func dropLateOutcome(of message: MessageID, recipient: UInt32, in journal: JournalID) {
-        lateOutcomes.drop(message, recipient: recipient, in: journal)
+    /// An outcome that the owner of this epoch wrote replaces it.
+    package mutating func dropLateOutcome(
+        of message: MessageID, recipient: UInt32, in journal: JournalID, before epoch: UInt64
+    ) {
+        lateOutcomes.drop(message, recipient: recipient, in: journal, before: epoch)
     }
 
     /// A person says that this disk is gone for good: no new journal is opened with it, no tombstone waits for it.

@@ -41,9 +41,13 @@ package struct LateOutcomes: Sendable {
         return found
     }
 
-    /// An owner's outcome for it is committed, or it was used.
-    package mutating func drop(_ message: MessageID, recipient: UInt32, in journal: JournalID) {
-        if journals[journal]?.removeValue(forKey: Place(message: message, recipient: recipient)) != nil { count -= 1 }
+    /// An outcome of this epoch replaces what came late from earlier ones. One of the same epoch or before is of an earlier
+    /// attempt: it is met when a journal's file is read again.
+    package mutating func drop(_ message: MessageID, recipient: UInt32, in journal: JournalID, before epoch: UInt64) {
+        let place = Place(message: message, recipient: recipient)
+        guard let known = journals[journal]?[place], known.epoch < epoch else { return }
+        journals[journal]?[place] = nil
+        count -= 1
     }
 
     package mutating func drop(_ journal: JournalID) {

@@ -6,6 +6,10 @@ package enum Mutation: String, Hashable, Sendable, CaseIterable {
     case promiseUnsynced = "promise-unsynced"
     case ownPromiseUnsynced = "own-promise-unsynced"
     case appendPromiseUnsynced = "append-promise-unsynced"
+    /// A renewal is answered while its promise is on its way to the disk.
+    case renewUnsynced = "renew-unsynced"
+    /// A claimant promises itself without another look at what it has promised to others since its probe.
+    case selfGrantUnchecked = "self-grant-unchecked"
     case noBootWait = "no-boot-wait"
     case commitAnyEpoch = "commit-any-epoch"
     case appendNoEpoch = "append-no-epoch"

@@ -59,6 +59,8 @@ package struct Replica: Sendable {
 
     private var asked = DiskMark(0)
     private var durable = DiskMark(0)
+    /// What the promise waits for.
+    private var promiseMark = DiskMark(0)
     private var held = Deque<(mark: DiskMark, what: Consequence)>()
 
     /// As start-up found it: a promise to oneself binds nobody, one to another binds for its whole lease again.
@@ -109,8 +111,11 @@ package struct Replica: Sendable {
     }
 
     mutating func store(_ promise: Promise, _ turn: inout ClusterTurn) {
-        turn.ask(.storePromise(journal, promise, nextMark()))
+        promiseMark = nextMark()
+        turn.ask(.storePromise(journal, promise, promiseMark))
     }
+
+    var isPromiseDurable: Bool { durable >= promiseMark }
 
     mutating func write(_ bytes: [UInt8], at offset: UInt64, _ turn: inout ClusterTurn) {
         turn.ask(.write(journal, offset: offset, bytes, nextMark()))

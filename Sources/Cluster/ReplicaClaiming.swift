@@ -35,6 +35,10 @@ extension Replica {
     }
 
     private mutating func promiseSelf(_ claim: Claim, _ turn: inout ClusterTurn) {
+        // A claimant grants like any replica: the owner that it missed may have renewed its promise since the probe.
+        guard verdict(on: claim.epoch, for: me, turn) == .grant || turn.settings.has(.selfGrantUnchecked) else {
+            return giveUp(&turn)
+        }
         var claim = claim
         claim.stage = .promising
         claim.deadline = .distantFuture

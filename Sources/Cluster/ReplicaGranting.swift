@@ -93,6 +93,9 @@ extension Replica {
         guard promise.epoch == epoch, promise.owner == sender else {
             return promise.epoch > epoch ? .lost(promised: promise.epoch) : .nothing
         }
+        // The owner counts on what it hears: a power cut would take a promise that is still on its way to the disk. It asks
+        // again with its next pulse.
+        guard isPromiseDurable || turn.settings.has(.renewUnsynced) else { return .nothing }
         heard = incarnation
         standing = .binding(until: turn.now + promise.lease)
         return .renewed

@@ -197,9 +197,9 @@ package struct Node: ~Copyable, Sendable {
         }
         if !destinations.isEmpty { attendDestinations(now, &effects) }
         switch state {
-        case .draining: handOver(now, &effects)
+        case .draining, .drained: handOver(now, &effects)
         case .serving where current == nil && upcoming == nil: moveOn(now, &effects)
-        case .starting, .serving, .drained: break
+        case .starting, .serving: break
         }
     }
 

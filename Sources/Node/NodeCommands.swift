@@ -19,7 +19,7 @@ extension Node {
         }
         // Nothing is written to a journal that is not this node's, or not any more.
         guard state == .serving, journals.isActive(messages[key].journal),
-            messages[key].pendingCommand == nil
+            messages[key].pendingCommand == nil, !isSettlingLate(key)
         else {
             effects.append(.commandAnswer(ticket, .tryAgain))
             return

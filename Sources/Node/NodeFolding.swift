@@ -17,7 +17,8 @@ extension Node {
             }
         case .outcome(let outcome):
             for result in outcome.results where cluster.lateOutcomes.count > 0 {
-                cluster.dropLateOutcome(of: outcome.message, recipient: result.recipient, in: id)
+                cluster.dropLateOutcome(
+                    of: outcome.message, recipient: result.recipient, in: id, before: frame.header.epoch)
             }
             if let key = index[outcome.message], messages[key].journal == id, !has(.outcomesForgotten) {
                 fold(outcome, of: key)
@@ -135,6 +136,7 @@ extension Node {
     }
 
     mutating func forget(_ key: MessageKey) {
+        uncache(key)
         unpark(key, present)
         let message = messages[key]
         index[message.id] = nil

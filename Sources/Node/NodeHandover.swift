@@ -49,9 +49,10 @@ extension Node {
         moveOn(now, &effects)
     }
 
-    /// Releases every journal in which nothing is under way; once none is left the node is drained.
+    /// Releases every journal in which nothing is under way; once none is left the node is drained. A claim that was under
+    /// way may be won after that: such a journal goes on to others too.
     mutating func handOver(_ now: Now, _ effects: inout [NodeEffect]) {
-        guard state == .draining else { return }
+        guard state == .draining || state == .drained else { return }
         var busy: Set<JournalID> = []
         transactions.forEach { key, transaction in
             if transaction.orphan == nil, !(isDrainOverdue && isDotSent(transaction, key)) {
@@ -66,7 +67,7 @@ extension Node {
                 && (id != current || haveSessionsEnded)
             if isQuiet { run(.release(id), now, &effects) }
         }
-        guard haveSessionsEnded, journals.values.allSatisfy({ !$0.isOwned }) else { return }
+        guard state == .draining, haveSessionsEnded, journals.values.allSatisfy({ !$0.isOwned }) else { return }
         state = .drained
         describeSelf()
         effects.append(.drained)

@@ -127,7 +127,8 @@ extension Node {
             state == .serving, messages[key].begunEpoch != held.epoch || has(.lateOutcomeWrongEpoch),
             messages[key].pendingCommand == nil, !has(.lateOutcomeIgnored)
         else { return }
-        for recipient in messages[key].recipients.indices where !messages[key].recipients[recipient].isFinished {
+        for recipient in messages[key].recipients.indices
+        where !messages[key].recipients[recipient].isFinished && !isSettling(key, UInt32(recipient)) {
             guard
                 let late = cluster.lateOutcomes.usable(
                     for: messages[key].id, recipient: UInt32(recipient), in: held.id, ownerEpoch: held.epoch),
@@ -146,6 +147,16 @@ extension Node {
                     verdicts: [(UInt32(recipient), verdict)]), now, &effects)
             guard messages.contains(key) else { return }
         }
+    }
+
+    /// Its outcome waits for the message's header.
+    private func isSettling(_ key: MessageKey, _ recipient: UInt32) -> Bool {
+        settling.values.contains { $0.message == key && $0.verdicts.contains { $0.recipient == recipient } }
+    }
+
+    /// A late outcome waits for the message's header: no job or command holds the message meanwhile.
+    func isSettlingLate(_ key: MessageKey) -> Bool {
+        settling.values.contains { $0.message == key && $0.job == nil }
     }
 
     /// Takes a job that has not begun away from its lane; its recipients wait again. False when a connection has it.

@@ -10,19 +10,20 @@ extension Simulation {
         case .dotWithoutLease:
             stops.lazy.map { wokenOwner([.dotWithoutLease], stoppedAfter: $0) }.first { $0.violation != nil }
         case .lateOutcomeIgnored: lateOutcome([.lateOutcomeIgnored])
+        case .lateOutcomeWrongEpoch: lateRefusal([.lateOutcomeWrongEpoch])
         default: nil
         }
     }
 
-    private static func threeNodes(
-        _ mutations: Set<Mutation>, _ change: (inout Plan) -> Void = { _ in }
+    static func threeNodes(
+        _ mutations: Set<Mutation> = [], seed: UInt64 = 5, _ change: (inout Plan) -> Void = { _ in }
     ) -> Simulation {
-        var configuration = Plan.configuration(upstreams: 1, seed: 5)
+        var configuration = Plan.configuration(upstreams: 1, seed: seed)
         configuration.replicas = 3
         configuration.lease = .seconds(2)
         configuration.retry = [.seconds(2)]
         configuration.mutations = mutations
-        var plan = Plan(seed: 5, duration: .zero, messages: 0, configuration: configuration)
+        var plan = Plan(seed: seed, duration: .zero, messages: 0, configuration: configuration)
         plan.nodes = 3
         change(&plan)
         let simulation = Simulation(plan)
@@ -61,6 +62,39 @@ extension Simulation {
         simulation.cutOff([])
         simulation.run(for: .seconds(10))
         simulation.checkLateOutcomesUsed()
+        return simulation
+    }
+
+    /// A person releases what a takeover had held, and the new owner's own attempt goes unanswered: what the upstream said to
+    /// the former owner does not decide that one. It stays held.
+    package static func lateRefusal() -> Simulation? { lateRefusal([]) }
+
+    private static func lateRefusal(_ mutations: Set<Mutation>) -> Simulation? {
+        // An upstream that never answers hangs up or is silent, by chance: the former does.
+        (1...20).lazy.map { lateRefusal(mutations, seed: $0) }.first { $0 != nil } ?? nil
+    }
+
+    private static func lateRefusal(_ mutations: Set<Mutation>, seed: UInt64) -> Simulation? {
+        let simulation = threeNodes(mutations, seed: seed) { $0.configuration.uncertain = .hold }
+        simulation.set("up1", [.dotPermanent: 1])
+        simulation.dotDelay = .seconds(15)
+        guard let id = simulation.send(to: ["r@example.net"]) else { return nil }
+        simulation.run(for: .milliseconds(500))
+        simulation.cutOff([0])
+        simulation.run(for: .seconds(6))
+        simulation.set("up1", [.dotUnanswered: 1])
+        simulation.ask(.release, id)
+        simulation.run(for: .seconds(2))
+        simulation.cutOff([])
+        simulation.run(for: .seconds(3))
+        guard let owner = simulation.owner(of: id), owner != 0, let message = simulation.books.messages[id],
+            message.isHeld, message.attempts.count == 2, simulation.books.unanswered.contains(message.attempts[1])
+        else { return nil }
+        simulation.run(for: .seconds(10))
+        guard !simulation.machines[owner].lateOutcomes.isEmpty || simulation.totals.lateOutcomes > 0 else { return nil }
+        if simulation.isFinished(id) {
+            simulation.fail("I7: \(id) is bounced for a former owner's attempt while a later one's fate is unknown")
+        }
         return simulation
     }
 

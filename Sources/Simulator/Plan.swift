@@ -37,6 +37,8 @@ package struct Plan: Sendable {
     package var mostTurns: Int?
     /// The negative test: clocks beyond the bound that leases allow for.
     package var clocksBeyondBound = false
+    /// For scenarios: how fast each node's clock runs, by its index; by chance when empty.
+    package var clockRates: [Double] = []
 
     package init(
         seed: UInt64, duration: Duration, messages: Int, configuration: NodeConfiguration, faults: Set<Fault> = []

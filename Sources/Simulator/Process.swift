@@ -30,6 +30,7 @@ extension Simulation {
         for (_, tombstone) in machine.disk.tombstones.sorted(by: { $0.key < $1.key }) {
             machine.node?.recover(tombstone: tombstone)
         }
+        checkPromises(machine)
         for journal in machine.disk.journals { recover(journal, machine, now) }
         diskChanged(machine)
         var effects: [NodeEffect] = []
@@ -40,6 +41,16 @@ extension Simulation {
         perform(effects, machine)
         for other in machines where other !== machine { connectSoon(machine, other) }
         step(machine)
+    }
+
+    /// Epochs never go back on any disk (invariant 2): what it answered for, it knows.
+    private func checkPromises(_ machine: Machine) {
+        for (journal, epoch) in machine.disk.said where chronicles[journal]?.isRetired == false {
+            let promised = machine.disk.promises[journal]?.epoch ?? 0
+            if promised < epoch {
+                fail("I2: \(machine.name) starts at \(promised) of \(journal.short), having answered for \(epoch)")
+            }
+        }
     }
 
     func bootSoon(_ machine: Machine, within longest: Duration) {

@@ -210,7 +210,9 @@ extension Simulation {
         if strikes(.dotTransient, upstream) {
             return reply(random.pick([answer(451, 4, 3, 0, "not now"), answer(421, 4, 3, 2, "shutting down")]), link)
         }
-        if strikes(.dotPermanent, upstream) { return refuse(link, answer(554, 5, 7, 1, "we do not want it")) }
+        if strikes(.dotPermanent, upstream) {
+            return refuse(link, answer(554, 5, 7, 1, "we do not want it"), after: dotDelay ?? .zero)
+        }
         take(link)
         let longest = strikes(.dotSlow, upstream) ? plan.longestReply : .milliseconds(50)
         let work = dotDelay ?? random.duration(acrossOrdersOf: max(.microseconds(100), longest / 50)...longest)
@@ -226,9 +228,9 @@ extension Simulation {
             isInternationalized: link.server.isInternationalized, upstream: link.upstream)
     }
 
-    private func refuse(_ link: Link, _ reply: Reply) {
+    private func refuse(_ link: Link, _ reply: Reply, after work: Duration = .zero) {
         for address in link.server.recipients { markRefused(address, link) }
-        self.reply(reply, link)
+        self.reply(reply, link, after: work)
     }
 
     private func markRefused(_ address: [UInt8], _ link: Link) {

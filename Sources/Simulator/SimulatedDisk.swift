@@ -74,6 +74,8 @@ final class SimulatedDisk {
     private(set) var misuse: String?
     /// Whose copies have changed since this was last emptied.
     var changed: Set<JournalID> = []
+    /// The highest epoch of each journal that answers from this disk stood for.
+    var said: [JournalID: UInt64] = [:]
     /// Ended lately without room.
     private var ranFull = false
 

@@ -37,6 +37,9 @@ extension Simulation {
 
     /// To this peer, if there is a connection; else it is lost, like anything on a network.
     func send(_ message: Message, to peer: ReplicaID, from machine: Machine) {
+        for (journal, epoch) in message.promises {
+            machine.disk.said[journal] = max(epoch, machine.disk.said[journal] ?? 0)
+        }
         guard let other = machines.first(where: { $0.replica == peer }),
             let connection = machine.peers[other.index], connection.replica == peer,
             !network.isCut[machine.index][other.index], network.loss == 0 || !random.chance(network.loss)
@@ -156,10 +159,12 @@ extension Simulation {
     }
 
     /// The negative test: resets, and then refusals, in the name of a process that lives.
-    func forgeDeath(of victim: Machine) {
+    ///
+    /// - Parameter share: Of the peers that are taken in.
+    func forgeDeath(of victim: Machine, share: Double = 0.8) {
         count(.forgedDeath)
         say("someone forges the death of \(victim.name)")
-        for index in victim.peers.keys.sorted() where random.chance(0.8) {
+        for index in victim.peers.keys.sorted() where share >= 1 || random.chance(share) {
             let other = machines[index]
             guard let peer = other.peers[victim.index] else { continue }
             other.peers[victim.index] = nil
@@ -196,6 +201,19 @@ extension Simulation {
             if let chronicle = chronicles[offer.journal], !chronicle.replicas.contains(machine.replica) {
                 fail("I9: \(machine.name) grants \(offer.journal.short), whose replica it is not")
             }
+        }
+    }
+}
+
+extension Message {
+    /// What its sender must have promised, and its disk must know ever after (invariant 2).
+    fileprivate var promises: [(journal: JournalID, epoch: UInt64)] {
+        switch self {
+        case .durable(let durable): [(durable.journal, durable.epoch)]
+        case .pulseReply(let reply): reply.renewed.map { ($0.journal, $0.epoch) }
+        case .claimAnswers(let answers):
+            answers.items.compactMap { if case .granted(let offer) = $0 { (offer.journal, offer.epoch) } else { nil } }
+        default: []
         }
     }
 }

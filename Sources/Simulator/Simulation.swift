@@ -74,10 +74,11 @@ package final class Simulation {
         var configuration = plan.configuration
         configuration.replica = ReplicaID(node: name, disk: disk.id)
         let spread = plan.clocksBeyondBound ? 0.6 : plan.nodes == 1 ? 0 : 0.0499
+        let clockStart = plan.nodes == 1 ? 0 : Int64.random(in: 0...1_000_000_000_000, using: &random)
+        let drawn = spread == 0 ? 1 : 1 + spread * (2 * random.fraction() - 1)
         let machine = Machine(
-            index: index, disk: disk,
-            clockStart: plan.nodes == 1 ? 0 : Int64.random(in: 0...1_000_000_000_000, using: &random),
-            clockRate: spread == 0 ? 1 : 1 + spread * (2 * random.fraction() - 1), configuration: configuration)
+            index: index, disk: disk, clockStart: clockStart,
+            clockRate: index < plan.clockRates.count ? plan.clockRates[index] : drawn, configuration: configuration)
         if plan.nodes > 1 { machine.wallOffset += random.duration(.milliseconds(0)...(.milliseconds(400))) }
         return machine
     }

@@ -27,8 +27,8 @@ let checkCommands = [
         ] + AdminClient.options,
         examples: ["baton wait --for can-lose-one --timeout 5m", "baton wait --for empty"],
         details: """
-            ready: mail is accepted. can-lose-one: all nodes answer, and any one may fail. empty: no message is queued.
-            Exit 1: not in time; 3: no node answered at the end. JSON: reached, text, waitedSeconds.
+            ready: mail is accepted. can-lose-one: all nodes answer, and any one may fail. empty: no message is queued; a
+            node that is down does not count while others have copies of all that it had. Exit 1: not in time; 3: no node answered at the end. JSON: reached, text, waitedSeconds.
             """,
         run: wait),
     CommandSpec(
@@ -102,8 +102,15 @@ enum WaitGoal: String, CaseIterable {
             return
                 "every message on \(counted(copies.fewest, "disk")) of \(copies.wanted), \(copies.mayFail) nodes may fail"
         case .empty:
-            if !status.silent.isEmpty { return "\(listed(status.silent)) did not answer" }
-            return status.queue.messages == 0 ? nil : "\(counted(status.queue.messages, "message")) queued"
+            if status.queue.messages > 0 { return "\(counted(status.queue.messages, "message")) queued" }
+            // Copies of what a silent node owns are on others: they know what is left in it, until one of them owns it.
+            let left = status.journals.filter { journal in
+                journal.state != "blind" && journal.owner.map { status.silent.contains($0) } ?? true
+            }.reduce(0) { $0 + $1.unfinished }
+            if left > 0 { return "\(counted(left, "message")) in journals whose owner does not answer" }
+            // What was accepted is on a majority of its disks. So many as would make one may know what no other does.
+            let most = status.copies.wanted - status.copies.needed
+            return status.silent.count <= most ? nil : "\(listed(status.silent)) did not answer"
         }
     }
 }

@@ -130,6 +130,14 @@ struct AdminAPITests {
         let replies: QueueSummaryAnswer = try await get("/api/v1/queue/summary", api, query: [("by", "reply")])
             .decoded()
         #expect(replies.rows.map(\.key) == ["451 4.7.1"])
+        let destinations: QueueSummaryAnswer = try await get(
+            "/api/v1/queue/summary", api, query: [("by", "destination")]
+        ).decoded()
+        #expect(destinations.rows.map(\.key) == ["example.net", "gmail.com"])
+        #expect(
+            destinations.rows.map(\.state) == [
+                "deferred, 2 parked, next try in 40.0 s: 451 4.4.1 no answer", nil,
+            ])
         #expect(await get("/api/v1/queue/summary", api, query: [("by", "moon")]).status == 400)
     }
 

@@ -148,7 +148,12 @@ extension FixedSource {
         queue.oldestDue = .milliseconds(400)
         return NodeStatus(
             state: .serving, isReady: true, time: time, queue: queue, recent: NodeStatus.Recent(),
-            upstreams: [upstream("ses", .up), upstream("own", .up)], trust: [], journals: [], peers: [], takeovers: [],
+            upstreams: [upstream("ses", .up), upstream("own", .up)], trust: [],
+            destinations: [
+                NodeStatus.DestinationStatus(
+                    domain: "example.net", state: .closed, parked: 2, failures: 9, since: time,
+                    nextProbe: .seconds(40), lastReply: "451 4.4.1 no answer")
+            ], destinationsDeferred: 1, parked: 2, journals: [], peers: [], takeovers: [],
             drainedNodes: [], disabledUpstreams: [], replicas: 1, diskFree: .gibibytes(70), diskTotal: .gibibytes(100),
             problems: [], counters: counters)
     }

@@ -62,7 +62,21 @@ struct CheckTests {
         #expect(WaitGoal.canLoseOne.missing(healthy) == nil)
         #expect(WaitGoal.canLoseOne.missing(killed) == "c is not there")
         #expect(WaitGoal.empty.missing(healthy) == "1,204 messages queued")
-        #expect(WaitGoal.empty.missing(killed) == "c did not answer")
+        #expect(WaitGoal.empty.missing(killed) == "1,204 messages queued")
+        var rest = killed
+        rest.queue.messages = 0
+        #expect(WaitGoal.empty.missing(rest) == nil, "two of three have copies of all that the third had")
+        let journal =
+            #"{"id":"01JD8Z1KAAAAAAAAAAAAAA8V3K","epoch":13,"state":"replica","owner":"c","bytes":1,"committed":1,"#
+            + #""unfinished":2,"whole":true,"copies":[]}"#
+        rest.journals = [try Answers.decode(journal)]
+        #expect(WaitGoal.empty.missing(rest) == "2 messages in journals whose owner does not answer")
+        rest.journals[0].owner = nil
+        #expect(WaitGoal.empty.missing(rest) == "2 messages in journals whose owner does not answer")
+        rest.journals[0].owner = "a"
+        #expect(WaitGoal.empty.missing(rest) == nil, "its owner counts them itself")
+        rest.silent = ["b", "c"]
+        #expect(WaitGoal.empty.missing(rest) == "b and c did not answer")
         var empty = healthy
         empty.queue.messages = 0
         #expect(WaitGoal.empty.missing(empty) == nil)

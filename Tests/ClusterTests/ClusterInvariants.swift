@@ -23,6 +23,8 @@ struct ClusterInvariants {
     private(set) var sawTwoLeases = false
     /// Where messages outlive connections, a retired journal may still be held at the end.
     var allowsGhosts = false
+    /// The highest epoch of each journal that each disk's answers stood for.
+    private var said: [ReplicaID: [JournalID: UInt64]] = [:]
     private(set) var commits = 0
     private(set) var takeovers = 0
     private(set) var retirements = 0
@@ -98,6 +100,24 @@ struct ClusterInvariants {
         for case .granted(let offer) in answers.items {
             if let ghost = ghosts[offer.journal], !ghost.replicas.contains(node.id) {
                 fail("I9: \(node.name) grants \(offer.journal.short), whose replica it is not")
+            }
+        }
+    }
+
+    /// Whoever acknowledges, grants or renews has promised that epoch, and its disk has to know that ever after.
+    mutating func says(_ message: Message, by node: SimulatedClusterNode) {
+        for (journal, epoch) in message.promises {
+            said[node.id, default: [:]][journal] = max(epoch, said[node.id]?[journal] ?? 0)
+        }
+    }
+
+    /// Before a process begins: epochs never go back on any disk.
+    mutating func checkStart(of node: SimulatedClusterNode) {
+        for (journal, epoch) in said[node.id] ?? [:] {
+            guard let ghost = ghosts[journal], !ghost.isRetired else { continue }
+            let promised = node.disk[journal]?.cache.promise?.epoch ?? 0
+            if promised < epoch {
+                fail("I2: \(node.name) starts at epoch \(promised) of \(journal.short), having answered for \(epoch)")
             }
         }
     }
@@ -195,4 +215,17 @@ func commonPrefix(_ a: [UInt8], _ b: [UInt8]) -> Int {
     }
     if isEqual { return count }
     return (0..<count).first { a[$0] != b[$0] } ?? count
+}
+
+extension Message {
+    /// What its sender must have promised.
+    var promises: [(journal: JournalID, epoch: UInt64)] {
+        switch self {
+        case .durable(let durable): [(durable.journal, durable.epoch)]
+        case .pulseReply(let reply): reply.renewed.map { ($0.journal, $0.epoch) }
+        case .claimAnswers(let answers):
+            answers.items.compactMap { if case .granted(let offer) = $0 { (offer.journal, offer.epoch) } else { nil } }
+        default: []
+        }
+    }
 }

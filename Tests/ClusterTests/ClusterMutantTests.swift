@@ -9,7 +9,7 @@ struct ClusterMutantTests {
         "a mutant is caught within a few seeds",
         arguments: [
             Mutation.ownPromiseUnsynced, .acknowledgeUnsynced, .bestByLength, .grantWhileOwnLease, .previousOffsetOnly,
-            .cutAlways, .releaseStillCounts, .noCut,
+            .cutAlways, .releaseStillCounts, .noCut, .appendPromiseUnsynced,
         ])
     func quick(mutation: Mutation) {
         let caught = Self.hunt(mutation, seeds: 25)

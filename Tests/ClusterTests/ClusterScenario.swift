@@ -93,6 +93,7 @@ extension SimulatedLetter {
     var isFetch: Bool { if case .fetch = message { true } else { false } }
     var isFetched: Bool { if case .fetched = message { true } else { false } }
     var isProbe: Bool { if case .probe = message { true } else { false } }
+    var isClaimAnswers: Bool { if case .claimAnswers = message { true } else { false } }
     var isClaim: Bool { if case .claim = message { true } else { false } }
     var isPulse: Bool { if case .pulse = message { true } else { false } }
     var isPulseReply: Bool { if case .pulseReply = message { true } else { false } }

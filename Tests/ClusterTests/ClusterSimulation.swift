@@ -208,6 +208,7 @@ final class ClusterSimulation {
     func start(_ index: Int) {
         let node = nodes[index]
         guard !node.isUp else { return }
+        invariants.checkStart(of: node)
         node.incarnation += 1
         poweredOff.remove(index)
         node.isPaused = false

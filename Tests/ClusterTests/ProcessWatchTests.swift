@@ -110,7 +110,10 @@ struct LateOutcomesTests {
         #expect(late.usable(for: message, recipient: 0, in: journal, ownerEpoch: 5)?.outcome == [4])
         #expect(late.usable(for: message, recipient: 0, in: journal, ownerEpoch: 4) == nil)
         #expect(late.usable(for: message, recipient: 1, in: journal, ownerEpoch: 5) == nil)
-        late.drop(message, recipient: 0, in: journal)
+        // Outcomes of before, met when the file is read again, are of earlier attempts.
+        late.drop(message, recipient: 0, in: journal, before: 4)
+        #expect(late.count == 1)
+        late.drop(message, recipient: 0, in: journal, before: 5)
         #expect(late.count == 0)
     }
 }

@@ -110,6 +110,7 @@ extension ClusterSimulation {
     }
 
     private func send(_ message: Message, to peer: ReplicaID, from node: SimulatedClusterNode) {
+        invariants.says(message, by: node)
         guard let other = nodes.first(where: { $0.id == peer }), let connection = node.connections[other.index],
             !network.isCut[node.index][other.index], !random.chance(network.loss)
         else { return }

@@ -98,8 +98,8 @@ struct ConnectionTests {
                 }
                 client.close()
             }
-            try await loop.sleep(until: Clock.instant() + .milliseconds(50))
             // The kernel's buffers are full, and so the writer waits: far from everything is sent.
+            try await loop.turn { client.queuedOutput > Connection.lowWater }
             #expect(sent < total / 2)
             var received = 0
             var right = true
@@ -268,7 +268,11 @@ struct ConnectionTests {
         try await onLoop { loop in
             let pair = try await Pair(on: loop)
             try await pair.client.say("unread")
-            try await loop.sleep(until: Clock.instant() + .milliseconds(2))
+            let descriptor = pair.server.raw
+            try await loop.turn {
+                var unread: CInt = 0
+                return ioctl(descriptor, UInt(FIONREAD), &unread) == 0 && unread > 0
+            }
             pair.server.close()  // unread input: the kernel resets
             await #expect(throws: ConnectionError.reset(ECONNRESET)) {
                 while try await pair.client.readMore(deadline: soon()) {}
@@ -288,9 +292,7 @@ struct ConnectionTests {
             let echoing = loop.spawnLocal { try? await server.echo() }
             try await pair.client.say("hello")
             #expect(try await pair.client.takeText(5) == "hello")
-            try await loop.sleep(until: Clock.instant() + .milliseconds(1))
-            #expect(server.inputRoom == 0)
-            #expect(server.outputRoom == 0)
+            try await loop.turn { server.inputRoom == 0 && server.outputRoom == 0 }
             pair.close()
             await echoing.value
         }
@@ -315,11 +317,16 @@ struct ConnectionTests {
                     guard (try? await client.flush(deadline: soon())) != nil else { return }
                 }
             }
-            for _ in 0..<5 { try await loop.sleep(until: Clock.instant() + .milliseconds(1)) }
+            // This turns too, beside those two, who always have something to do.
+            var turns = 0
+            try await loop.turn {
+                turns += 1
+                return turns > 5 && moved > 1 << 20
+            }
+            #expect(client.isOpen)
             client.close()
             await writing.value
             await reading.value
-            #expect(moved > 1 << 20)
         }
     }
 }

@@ -31,6 +31,19 @@ final class Box<Value: Sendable>: Sendable {
 /// Long enough that only a broken test meets it.
 func soon(_ seconds: Int = 120) -> Instant { Clock.instant() + .seconds(seconds) }
 
+struct NotInTime: Error {}
+
+extension Loop {
+    /// Turns until something holds that has no way to call.
+    func turn(until holds: () -> Bool) async throws {
+        let end = soon()
+        while !holds() {
+            guard Clock.instant() < end else { throw NotInTime() }
+            try await sleep(until: Clock.instant() + .milliseconds(1))
+        }
+    }
+}
+
 let loopback = SocketAddress.ip(.v4(0x7F00_0001), port: 0)
 
 /// Two ends of one TCP connection over loopback.

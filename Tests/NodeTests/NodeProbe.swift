@@ -14,7 +14,7 @@ typealias Told = SMTP.RecipientResult
 final class NodeProbe {
     enum DiskAnswers { case atOnce, onDemand }
 
-    private(set) var node: Node
+    var node: Node
     let configuration: NodeConfiguration
     private(set) var now: Now
     var diskAnswers = DiskAnswers.atOnce

@@ -257,4 +257,35 @@ struct RestartTests {
         #expect(probe.deleted.count == 1)
         #expect(probe.answer(probe.submit().ticket) == 250)
     }
+
+    @Test("a lone journal that is damaged in its first frame, with nothing readable left, is set aside; mail goes on")
+    func firstFrame() throws {
+        let before = NodeProbe("up").started()
+        let journal = try #require(before.files.keys.first)
+        let probe = try before.restarted(damage: { $0[journal]?[0] ^= 1 })
+        #expect(probe.setAside == [journal])
+        #expect(probe.node.owner(of: journal) == nil && !probe.node.heldJournals.contains(journal))
+        #expect(probe.problems.contains("journal-damaged"))
+        let (id, ticket) = probe.submit()
+        #expect(probe.answer(ticket) == 250)
+        try probe.deliver(id)
+        // Nothing is left of it that the next start would find.
+        let again = try probe.restarted()
+        #expect(!again.node.heldJournals.contains(journal))
+    }
+
+    @Test("where journals have more replicas, a copy damaged in its first frame is cut and marked, not set aside")
+    func firstFrameOfMany() throws {
+        let before = NodeProbe("up").started()
+        let (journal, bytes) = try #require(before.files.first)
+        let probe = NodeProbe("up") { $0.replicas = 3 }
+        var damaged = bytes
+        damaged[0] ^= 1
+        probe.node.recover(journal: journal, promise: nil, isMarkedDamaged: false, at: probe.now)
+        let scan = try scanJournal(
+            journal, length: UInt64(damaged.count), afterDamage: .resynchronize,
+            read: { offset, count in Array(damaged[Int(offset)..<min(damaged.count, Int(offset) + count)]) },
+            frame: { probe.node.recover(frame: $0, of: journal) })
+        #expect(probe.node.recovered(journal: journal, scan: scan) == .cut(to: 0, isMarked: true))
+    }
 }

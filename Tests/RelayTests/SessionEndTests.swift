@@ -9,24 +9,9 @@ private let body = Array("Subject: x\r\n\r\nbody\r\n".utf8)
 
 @Suite("How sessions end")
 struct SessionEndTests {
-    private func run(
-        _ change: (inout Configuration) -> Void = { _ in },
-        _ body: @escaping @Sendable (Loop, SocketAddress, NodeRunner, TestSink) async throws -> Void
-    ) async throws {
-        let directory = try TemporaryDirectory()
-        let sink = try await TestSink()
-        var configuration = Configuration.test(directory, upstreams: [sink.address])
-        change(&configuration)
-        let runner = try NodeRunner(configuration, options: .test)
-        let address = try await runner.untilReady()
-        try await onLoop { loop in try await body(loop, address, runner, sink) }
-        await runner.stop()
-        sink.stop()
-    }
-
     @Test("a session that brought its share of messages ends after the last one, unasked")
     func messages() async throws {
-        try await run({ $0.smtp.maximumMessagesPerSession = 2 }) { loop, address, _, _ in
+        try await withNode({ $0.smtp.maximumMessagesPerSession = 2 }) { loop, address, _, _ in
             let client = try await TestClient(address, on: loop)
             try await client.begin()
             #expect(try await client.send(body).hasPrefix("250 "))
@@ -38,7 +23,7 @@ struct SessionEndTests {
 
     @Test("an old session ends between transactions: at once when it is idle, else after its message")
     func age() async throws {
-        try await run({ $0.smtp.maximumSessionAge = .milliseconds(300) }) { loop, address, _, _ in
+        try await withNode({ $0.smtp.maximumSessionAge = .milliseconds(300) }) { loop, address, _, _ in
             let busy = try await TestClient(address, on: loop)
             try await busy.begin()
             for command in ["MAIL FROM:<a@x.example>", "RCPT TO:<b@y.example>", "DATA"] {
@@ -57,7 +42,7 @@ struct SessionEndTests {
 
     @Test("a server that drains takes the message whose MAIL was answered, says 421 behind it, and can be opened again")
     func drainAndResume() async throws {
-        try await run { loop, address, runner, sink in
+        try await withNode { loop, address, runner, sink in
             let server = runner.handle.server
             let idle = try await TestClient(address, on: loop)
             try await idle.begin()
@@ -98,7 +83,7 @@ struct SessionEndTests {
 
     @Test("a port that somebody took meanwhile is told, and the server stays drained")
     func resumeWithoutPort() async throws {
-        try await run { loop, address, runner, _ in
+        try await withNode { loop, address, runner, _ in
             let server = runner.handle.server
             await runner.handle.onLoop { server.drain() }
             let thief = try Listener(address: address, on: loop)

@@ -8,24 +8,9 @@ import Testing
 
 @Suite("SMTP sessions over real sockets")
 struct SessionTests {
-    private func run(
-        _ change: (inout Configuration) -> Void = { _ in },
-        _ body: @escaping @Sendable (Loop, SocketAddress, NodeRunner, TestSink) async throws -> Void
-    ) async throws {
-        let directory = try TemporaryDirectory()
-        let sink = try await TestSink()
-        var configuration = Configuration.test(directory, upstreams: [sink.address])
-        change(&configuration)
-        let runner = try NodeRunner(configuration, options: .test)
-        let address = try await runner.untilReady()
-        try await onLoop { loop in try await body(loop, address, runner, sink) }
-        await runner.stop()
-        sink.stop()
-    }
-
     @Test("a whole pipelined dialogue in one write is answered in order (RFC 2920)")
     func pipelined() async throws {
-        try await run { loop, address, _, sink in
+        try await withNode { loop, address, _, sink in
             let client = try await TestClient(address, on: loop)
             try await client.begin()
             let message = "MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n"
@@ -40,7 +25,7 @@ struct SessionTests {
 
     @Test("only those of relayFrom may relay; the others get 550 5.7.1")
     func relayFrom() async throws {
-        try await run({ $0.smtp.relayFrom = [] }) { loop, address, runner, _ in
+        try await withNode({ $0.smtp.relayFrom = [] }) { loop, address, runner, _ in
             let client = try await TestClient(address, on: loop)
             try await client.begin()
             let reply = try await client.send([])
@@ -52,7 +37,7 @@ struct SessionTests {
 
     @Test("one connection too many from an address gets 421")
     func perAddress() async throws {
-        try await run({ $0.smtp.maximumConnectionsPerAddress = 2 }) { loop, address, _, _ in
+        try await withNode({ $0.smtp.maximumConnectionsPerAddress = 2 }) { loop, address, _, _ in
             let first = try await TestClient(address, on: loop)
             let second = try await TestClient(address, on: loop)
             try await first.begin()
@@ -69,7 +54,7 @@ struct SessionTests {
 
     @Test("a client that leaves in the middle of a long message leaves nothing behind")
     func leaves() async throws {
-        try await run { loop, address, runner, sink in
+        try await withNode { loop, address, runner, sink in
             let client = try await TestClient(address, on: loop)
             try await client.begin()
             for command in ["MAIL FROM:<a@x.example>", "RCPT TO:<b@y.example>", "DATA"] {
@@ -90,7 +75,7 @@ struct SessionTests {
 
     @Test("a draining node says 421 to a session that is idle, and lets a transaction end first")
     func draining() async throws {
-        try await run { loop, address, runner, sink in
+        try await withNode { loop, address, runner, sink in
             let idle = try await TestClient(address, on: loop)
             try await idle.begin()
             let busy = try await TestClient(address, on: loop)
@@ -107,7 +92,7 @@ struct SessionTests {
 
     @Test("postmaster without a domain is whom the configuration names (RFC 5321 §4.5.1)")
     func postmaster() async throws {
-        try await run { loop, address, _, sink in
+        try await withNode { loop, address, _, sink in
             let client = try await TestClient(address, on: loop)
             try await client.begin()
             #expect(try await client.send(to: ["postmaster"], Array("\r\nhelp\r\n".utf8)).hasPrefix("250 "))
@@ -118,7 +103,7 @@ struct SessionTests {
 
     @Test("fifty sessions at once: every message arrives once, unaltered")
     func concurrency() async throws {
-        try await run { loop, address, runner, sink in
+        try await withNode { loop, address, runner, sink in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for session in 0..<50 {
                     group.addTask {
@@ -146,7 +131,7 @@ struct SessionTests {
 
     @Test("a message of 50 MiB passes byte for byte")
     func large() async throws {
-        try await run({ $0.smtp.maximumMessageSize = .mebibytes(60) }) { loop, address, _, sink in
+        try await withNode({ $0.smtp.maximumMessageSize = .mebibytes(60) }) { loop, address, _, sink in
             let client = try await TestClient(address, on: loop)
             try await client.begin()
             var content = Array("Date: x\r\nMessage-ID: <1@x>\r\n\r\n".utf8)

@@ -156,6 +156,22 @@ func onLoop(_ body: @escaping @Sendable (Loop) async throws -> Void) async throw
     if let error = failure.withLock({ $0 }) { throw error }
 }
 
+/// Runs the body against a node whose only upstream is a sink, on a loop of its own.
+func withNode(
+    _ change: (inout Configuration) -> Void = { _ in },
+    _ body: @escaping @Sendable (Loop, SocketAddress, NodeRunner, TestSink) async throws -> Void
+) async throws {
+    let directory = try TemporaryDirectory()
+    let sink = try await TestSink()
+    var configuration = Configuration.test(directory, upstreams: [sink.address])
+    change(&configuration)
+    let runner = try NodeRunner(configuration, options: .test)
+    let address = try await runner.untilReady()
+    try await onLoop { loop in try await body(loop, address, runner, sink) }
+    await runner.stop()
+    sink.stop()
+}
+
 func messageID(in reply: String) -> MessageID? {
     reply.split(separator: " ").last.flatMap { ULID(text: $0.prefix(26)) }.map(MessageID.init)
 }

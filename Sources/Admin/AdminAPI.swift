@@ -87,6 +87,8 @@ package struct AdminAPI: Sendable {
         case ("leases", 1): return await .json(LeasesAnswer(status(request)))
         case ("journals", 1): return await .json(JournalsAnswer(status(request)))
         case ("upstreams", 1): return await .json(upstreams(request))
+        case ("upstreams", 2) where parts[1] == "explain": return .json(try await explain(request))
+        case ("upstreams", 3) where parts[2] == "trust": return .json(try await trust(parts[1], request))
         case ("upstreams", 2):
             guard let found = await upstreams(request).upstreams.first(where: { $0.name == parts[1] }) else {
                 throw BadRequest("no upstream is named \(parts[1])", status: 404)
@@ -115,6 +117,8 @@ package struct AdminAPI: Sendable {
         case ("suppressions", 2) where parts[1] == "remove": return .json(try await removeSuppressions(request))
         case ("upstreams", 3) where parts[2] == "enable" || parts[2] == "disable":
             return .json(try await switchUpstream(parts[1], isOn: parts[2] == "enable", request))
+        case ("upstreams", 2) where parts[1] == "reset": return .json(try await resetTrust(nil, request))
+        case ("upstreams", 3) where parts[2] == "reset": return .json(try await resetTrust(parts[1], request))
         case ("nodes", 3) where parts[2] == "drain": return .json(try await drain(parts[1], request))
         case ("nodes", 3) where parts[2] == "resume": return .json(try await resume(parts[1], request))
         case ("nodes", 3) where parts[2] == "forget": return .json(try await forget(parts[1], request))

@@ -2,6 +2,7 @@ package import Cluster
 package import Node
 package import Primitives
 package import Relay
+package import Routing
 
 /// What the admin API asks a running node; `Relay` answers in the product, fixed values in tests.
 ///
@@ -18,6 +19,12 @@ package protocol NodeSource: Sendable {
     /// The message as its sender meant it: `prefix` and content without dot-stuffing; nil when it can't be read.
     func content(of message: MessageStatus) async -> [UInt8]?
     func perform(_ command: Command) async -> CommandAnswer
+    /// Where such a message would go now, and why.
+    func explain(_ subject: RouteSubject) async -> RouteExplanation
+    /// Nil when no upstream has the name, or no provider that is asked for.
+    func trust(of upstream: String, at provider: String?) async -> UpstreamTrust?
+    /// Forgets, on all nodes, what is held against an upstream (nil: all) at a provider (nil: everywhere).
+    func resetTrust(of upstream: String?, at provider: String?) async
     /// One message's life, by time, also of one that is finished if it is still remembered; nil when unknown.
     /// `TraceAnswer.message` is left to the caller.
     func trace(_ id: MessageID) async -> TraceAnswer?

@@ -3,6 +3,7 @@ internal import EventLoop
 package import Node
 package import Primitives
 package import Relay
+package import Routing
 
 /// The running node's answers, through its handle.
 package struct RelaySource: NodeSource {
@@ -60,6 +61,16 @@ package struct RelaySource: NodeSource {
     package func content(of message: MessageStatus) async -> [UInt8]? { await relay.readContent(message.id) }
 
     package func perform(_ command: Command) async -> CommandAnswer { await relay.command(command) }
+
+    package func explain(_ subject: RouteSubject) async -> RouteExplanation { await relay.explain(subject) }
+
+    package func trust(of upstream: String, at provider: String?) async -> UpstreamTrust? {
+        await relay.trust(of: upstream, at: provider)
+    }
+
+    package func resetTrust(of upstream: String?, at provider: String?) async {
+        await relay.resetTrust(of: upstream, at: provider)
+    }
 
     package func trace(_ id: MessageID) async -> TraceAnswer? {
         await relay.trace(id).map { trace in

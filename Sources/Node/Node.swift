@@ -188,6 +188,7 @@ package struct Node: ~Copyable, Sendable {
         case .records(let ticket, let writes, let by): record(ticket, writes, by: by, now, &effects)
         case .forget(let ticket, let node): forget(ticket, node, now, &effects)
         case .describe(let key, let value): cluster.describe(key, value)
+        case .resetTrust(let upstream, let provider): resetTrust(of: upstream, at: provider, now, &effects)
         case .reconfigured(let new): reconfigure(new, now, &effects)
         case .drain: drain(now, &effects)
         case .sessionsEnded: sessionsEnded(now, &effects)

@@ -175,7 +175,8 @@ extension Node {
                 return true
             }
             if probe.isOfUpstream, hasWay(key, entry) { continue }
-            let isOver = patience.isOver(messages[key], begun: probe.begun, now)
+            let isOver = patience.isOver(
+                messages[key], route: lifetimeOfRoute(key, entry), begun: probe.begun, now)
             guard isOver || patience.isWarningDue(messages[key], now) else { continue }
             for job in claimJobs(of: takeParked(entry, of: key, now), key, begun: probe.begun, now) {
                 // It waits on unless it is given up: without a count of its own it is parked again.
@@ -216,6 +217,16 @@ extension Node {
         case .nothing: return speaksOfDestination(reply, at: result.stage) ? reply : nil
         default: return nil
         }
+    }
+
+    /// What the route of the first recipient that is parked there says of its lifetime.
+    private func lifetimeOfRoute(_ key: MessageKey, _ entry: ParkedKey) -> Duration? {
+        for recipient in messages[key].recipients where recipient.state == .parked(entry) {
+            let route = router.route(
+                sender: messages[key].reversePath, recipient: recipient.address, marks: messages[key].marks)
+            return router.lifetime(route: route)
+        }
+        return nil
     }
 
     /// Whether some upstream could take it now.

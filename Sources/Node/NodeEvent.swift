@@ -66,6 +66,8 @@ package enum NodeEvent: Sendable {
     case forget(Ticket, String)
     /// Something that this node says of itself to all others, by gossip.
     case describe(String, [UInt8])
+    /// `baton upstreams reset`: forget what is held against this upstream (nil: all) at this provider (nil: everywhere).
+    case resetTrust(upstream: String?, provider: String?)
     case reconfigured(NodeConfiguration)
     /// Take no mail, begin no transaction, let those under way end, hand the journals over; `.drained` follows.
     case drain

@@ -49,7 +49,9 @@ extension Node {
 
     private mutating func expireLate(_ settlement: inout Settlement, _ now: Now) {
         guard let job = settlement.job,
-            patience.isOver(messages[settlement.message], begun: jobs[job].begun, now)
+            patience.isOver(
+                messages[settlement.message], route: router.lifetime(route: jobs[job].route), begun: jobs[job].begun,
+                now)
         else { return }
         for position in settlement.verdicts.indices {
             switch settlement.verdicts[position].verdict {
@@ -80,7 +82,7 @@ extension Node {
         var wait = Duration.zero
         if settlement.verdicts.contains(where: { $0.verdict.isDeferred }) {
             let tries = settlement.verdicts.map { messages[key].recipients[Int($0.recipient)].tries }.max() ?? 1
-            wait = retryWait(tries: tries)
+            wait = retryWait(tries: tries, route: settlement.job.map { jobs[$0].route })
         }
         while !rest.isEmpty {
             let chunk = rest.prefix(Settlement.recipientsPerOutcome)

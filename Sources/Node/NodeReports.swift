@@ -35,7 +35,9 @@ extension Node {
         if !failures.isEmpty {
             (kind, told) = (.failure, failures)
         } else if !delays.isEmpty {
-            (kind, told) = (.delay(until: message.accepted + patience.lifetime(of: message)), delays)
+            let route = settlement.job.flatMap { router.lifetime(route: jobs[$0].route) }
+            let end = message.accepted + patience.lifetime(of: message, route: route)
+            (kind, told) = (.delay(until: end), delays)
             messages[key].hasWarned = true
         } else {
             return nil

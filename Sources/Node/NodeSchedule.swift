@@ -150,7 +150,8 @@ extension Node {
     ) {
         let message = jobs[key].message
         let recipients = jobs[key].recipients
-        if patience.isOver(messages[message], begun: jobs[key].begun, now) {
+        let lifetime = router.lifetime(route: jobs[key].route)
+        if patience.isOver(messages[message], route: lifetime, begun: jobs[key].begun, now) {
             return end(key, with: recipients.map { ($0, .expired(reply)) }, now, &effects)
         }
         if patience.isWarningDue(messages[message], now) {
@@ -166,11 +167,7 @@ extension Node {
     }
 
     private mutating func choose(for key: JobKey, isNullSender: Bool, _ now: Now) -> Router.Choice {
-        var idle: Router.Mask = 0
-        for lane in lanes.indices {
-            router.ready[lane] = lanes[lane].lineCount
-            if !lanes[lane].idle.isEmpty { idle |= 1 << Router.Mask(lane) }
-        }
+        for lane in lanes.indices { router.ready[lane] = lanes[lane].lineCount }
         let preferred = Int(jobs[key].preferred)
         if preferred >= 0 {
             // Once: what it is greylisted for is one message from one address.
@@ -178,6 +175,7 @@ extension Node {
             let isOpen = router.mask(route: jobs[key].route, isNullSender: isNullSender) & 1 << Router.Mask(preferred) != 0
             if isOpen, router.health[preferred].isUsable { return .upstream(preferred) }
         }
+        let idle = idleMask
         return router.choose(
             route: jobs[key].route, provider: jobs[key].provider, excluding: jobs[key].tried | jobs[key].lacking,
             isNullSender: isNullSender, idle: idle, random: &random, at: now.instant)
@@ -249,13 +247,16 @@ extension Node {
                 continue
             }
             let message = jobs[key].message
-            if patience.isOver(messages[message], begun: now.wall, now) || patience.isWarningDue(messages[message], now)
+            let lifetime = router.lifetime(route: jobs[key].route)
+            if patience.isOver(messages[message], route: lifetime, begun: now.wall, now)
+                || patience.isWarningDue(messages[message], now)
             {
                 over.append(key)
             }
         }
         for key in over where jobs.contains(key) && jobs[key].place == .waitingForUpstream {
-            let isOver = patience.isOver(messages[jobs[key].message], begun: now.wall, now)
+            let lifetime = router.lifetime(route: jobs[key].route)
+            let isOver = patience.isOver(messages[jobs[key].message], route: lifetime, begun: now.wall, now)
             // One warning is for all jobs of a message.
             guard isOver || patience.isWarningDue(messages[jobs[key].message], now) else { continue }
             _ = withdraw(key)
@@ -266,9 +267,9 @@ extension Node {
         }
     }
 
-    /// The wait after so many tries, with a tenth of jitter either way.
-    mutating func retryWait(tries: UInt32) -> Duration {
-        let steps = configuration.retry
+    /// The wait after so many tries on a route, with a tenth of jitter either way.
+    mutating func retryWait(tries: UInt32, route: Int?) -> Duration {
+        let steps = route.flatMap { router.retry(route: $0) } ?? configuration.retry
         let step = steps.isEmpty ? .minutes(5) : steps[min(max(Int(tries), 1), steps.count) - 1]
         return step * (0.9 + 0.2 * random.fraction())
     }

@@ -18,15 +18,17 @@ struct Patience: Sendable {
         self.expiryAllowedFrom = expiryAllowedFrom
     }
 
-    func lifetime(of message: Message) -> Duration {
-        message.reversePath == nil ? nullSenderLifetime : lifetime
+    /// - Parameter route: The lifetime that its route asks for. Mail with the null sender never lives longer for it.
+    func lifetime(of message: Message, route: Duration?) -> Duration {
+        guard message.reversePath == nil else { return route ?? lifetime }
+        return min(nullSenderLifetime, route ?? nullSenderLifetime)
     }
 
     /// Whether a try that began then and failed was the last one.
-    func isOver(_ message: Message, begun: WallTime, _ now: Now) -> Bool {
+    func isOver(_ message: Message, route: Duration?, begun: WallTime, _ now: Now) -> Bool {
         if now.instant < expiryAllowedFrom { return false }
         // By both readings: the try may have begun, and then waited, under a wall clock that was wrong for a while.
-        return min(begun, now.wall) - message.accepted >= lifetime(of: message)
+        return min(begun, now.wall) - message.accepted >= lifetime(of: message, route: route)
     }
 
     func isWarningDue(_ message: Message, _ now: Now) -> Bool {

@@ -134,6 +134,10 @@ package struct Router: Sendable {
         return routes.count - 1
     }
 
+    /// What a route has instead of the whole configuration's waits and lifetime; nil when it has none of its own.
+    package func retry(route: Int) -> [Duration]? { routes.indices.contains(route) ? routes[route].retry : nil }
+    package func lifetime(route: Int) -> Duration? { routes.indices.contains(route) ? routes[route].lifetime : nil }
+
     /// In place of a route: this upstream alone.
     package func route(by upstream: Int) -> Int { routes.count + upstream }
 

@@ -29,6 +29,8 @@ extension Router {
 
     /// Weight 0 takes what no other can.
     private static let leastWeight = 1e-9
+    /// What is usable is used a little, or nobody would see it get better.
+    private static let leastHealth = 0.01
     /// Above this much of its tightest limit an upstream has its whole weight, so that shares are as configured until a
     /// limit comes near.
     private static let amplyFree = 0.25
@@ -83,7 +85,11 @@ extension Router {
                 }
             }
             if !candidates.isEmpty {
-                share(weights: weights, configured: configured)
+                for position in candidates.indices {
+                    candidates[position].share = share(
+                        of: candidates[position].upstream, weight: candidates[position].share, weights: weights,
+                        configured: configured)
+                }
                 let chosen = turns.take(
                     route: route, provider: provider, among: candidates, idle: idle, random: &random, at: now)
                 return .upstream(chosen)
@@ -110,21 +116,19 @@ extension Router {
     func factors(of index: Int, _ provider: ProviderID, at now: Instant) -> Factors {
         let headroom = limits.headroom(upstream: index, provider: provider, at: now)
         return Factors(
-            configured: max(upstreams[index].weight, Router.leastWeight), health: health[index].factor(at: now),
+            configured: weight(index),
+            health: health[index].isUsable ? max(Router.leastHealth, health[index].factor(at: now)) : 0,
             reputation: reputation.factor(upstream: index, provider: provider, at: now),
             headroom: min(1, headroom / Router.amplyFree), cost: cost.factor(upstream: index))
     }
 
     /// From weights to shares; a small part goes by configured weight alone, whatever was learnt. Where nothing was learnt
     /// both are the same, and shares stay exact.
-    private mutating func share(weights: Double, configured: Double) {
-        let learnt = (1 - settings.exploration) / weights
-        let explored = settings.exploration / configured
-        for position in candidates.indices {
-            let plain = max(upstreams[candidates[position].upstream].weight, Router.leastWeight)
-            candidates[position].share = candidates[position].share * learnt + plain * explored
-        }
+    func share(of index: Int, weight: Double, weights: Double, configured: Double) -> Double {
+        (1 - settings.exploration) * weight / weights + settings.exploration * self.weight(index) / configured
     }
+
+    func weight(_ index: Int) -> Double { max(upstreams[index].weight, Router.leastWeight) }
 
     private mutating func whenFree(_ index: Int, _ provider: ProviderID, at now: Instant) -> Instant {
         switch limits.take(upstream: index, provider: provider, recipients: 1, at: now) {

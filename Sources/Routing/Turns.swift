@@ -27,7 +27,7 @@ struct Turns: Sendable {
     /// Routes times providers that are remembered; the longest unused are forgotten beyond it. Forgetting costs nothing but
     /// the order of the next few turns.
     static let maximumPairs = 4096
-    /// How many messages an upstream with an idle connection may be ahead of its share.
+    /// How many messages an upstream with an idle connection may be ahead of its share, and another behind for its sake.
     private static let stickiness = 2.0
     /// Sums of shares are that exact; a smaller difference is a tie, and the first of the route wins.
     private static let tie = 1e-9
@@ -64,20 +64,21 @@ struct Turns: Sendable {
                 bestIdle = index
             }
         }
-        if bestIdle >= 0, credits[bestIdle] > -stickiness { best = bestIdle }
+        if bestIdle >= 0, credits[bestIdle] > -stickiness, credits[best] < stickiness { best = bestIdle }
         credits[best] -= 1
         return best
     }
 
     /// Most providers get little mail, and all begin with the heaviest upstream if they begin at the same point. So each
     /// begins somewhere within its round; only the long tail, which is one pair with much mail, begins at its start.
+    /// Enough turns to make no difference which of them begin a round.
     private mutating func insert(
         _ key: Key, _ candidates: [Candidate], _ random: inout SeededRandom, at now: Instant
     ) -> Dictionary<Key, Pair>.Index {
         if pairs.count >= Turns.maximumPairs { forgetHalf() }
         var credits = Array(repeating: 0.0, count: upstreamCount)
         if key.provider != .other {
-            for _ in 0..<Int(random.next() % UInt64(4 * candidates.count)) {
+            for _ in 0..<Int(random.next() % UInt64(min(16 * candidates.count, 256))) {
                 _ = Turns.choose(candidates, idle: 0, &credits)
             }
         }

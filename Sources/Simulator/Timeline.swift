@@ -38,6 +38,7 @@ extension NodeEvent {
             "record \(key) \(value == nil ? "removed" : "set") (ticket \(ticket.number))"
         case .forget(_, let name): "forget \(name)"
         case .describe(let key, _): "describe \(key)"
+        case .resetTrust: "trust reset"
         case .reconfigured: "reconfigured"
         case .drain: "drain"
         case .sessionsEnded: "sessions ended"

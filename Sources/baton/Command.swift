@@ -51,8 +51,8 @@ struct CommandFailure: Error {
 enum Baton {
     static let commands: [CommandSpec] =
         serveCommands + statusCommands + checkCommands + clusterCommands + maintenanceCommands + queueCommands
-        + suppressionCommands + traceCommands + upstreamCommands + classifyCommands + journalCommands + drillCommands
-        + miscellaneousCommands
+        + suppressionCommands + traceCommands + upstreamCommands + routingCommands + classifyCommands + journalCommands
+        + drillCommands + miscellaneousCommands
 
     /// The words after the program's name; the exit code.
     static func run(_ words: [String]) async -> Int32 {

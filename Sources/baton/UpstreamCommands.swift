@@ -14,8 +14,15 @@ let upstreamCommands = [
             """,
         run: list),
     CommandSpec(
-        ["upstreams", "show"], "one upstream, with its last failure", arguments: "NAME", options: AdminClient.options,
-        examples: ["baton upstreams show own"], run: show),
+        ["upstreams", "show"], "one upstream: its last failure, its trust at each provider",
+        arguments: "NAME",
+        options: [OptionSpec("at", "PROVIDER", "only there: its name or a domain of it")] + AdminClient.options,
+        examples: ["baton upstreams show own", "baton upstreams show own --at google"],
+        details: """
+            JSON: as in upstreams list; with --at: name, trust, blind, node, limits[{name, limit, used}], spentToday,
+            spentThisMonth, providers[{name, trust, state, returningPercent, sinceSeconds, good, refused, refusedByFeedback,
+            refusedInBlock, resultsInBlock, refusedInBlockByFeedback, nextProbeSeconds, lastReply}].
+            """, run: show),
     CommandSpec(
         ["upstreams", "enable"], "lets an upstream take mail again, on all nodes", arguments: "NAME",
         options: AdminClient.options, examples: ["baton upstreams enable own"], run: { try await change("enable", $0) }),
@@ -49,9 +56,26 @@ private func list(_ arguments: Arguments) async throws -> Int32 {
 private func show(_ arguments: Arguments) async throws -> Int32 {
     let name = try arguments.plain(1...1, "the name of one upstream")[0]
     let client = try AdminClient(arguments)
+    let at = arguments.text("at").map { "?at=\(encoded($0))" } ?? ""
+    let known = try client.ask("GET", "/api/v1/upstreams/\(encoded(name))/trust\(at)")
+    let trust: TrustAnswer = try client.decode(known)
+    if arguments.text("at") != nil {
+        if arguments.has("json") {
+            Output.write(known)
+        } else {
+            Output.line(RoutingText.trust(trust).joined(separator: "\n"))
+        }
+        return trust.providers.contains { $0.state == "blocked" } ? 1 : 0
+    }
     let bytes = try client.ask("GET", "/api/v1/upstreams/\(encoded(name))")
     let answer: UpstreamAnswer = try client.decode(bytes)
-    if arguments.has("json") { Output.write(bytes) } else { Output.write(UpstreamText.details(answer)) }
+    if arguments.has("json") {
+        Output.write(bytes)
+    } else {
+        Output.write(UpstreamText.details(answer))
+        let lines = RoutingText.trust(trust)
+        if !lines.isEmpty { Output.line(lines.joined(separator: "\n")) }
+    }
     return answer.state == "down" ? 1 : 0
 }
 

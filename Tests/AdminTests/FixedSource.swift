@@ -2,6 +2,7 @@ import Cluster
 @testable import Node
 import Primitives
 import Relay
+import Routing
 import SMTP
 import Synchronization
 
@@ -19,6 +20,7 @@ final class FixedSource: NodeSource {
         var written: [String: ClusterRecord] = [:]
         var forgotten: [String] = []
         var events: [EventsAnswer.Event] = []
+        var resets: [String] = []
         /// The other nodes; who is missing here does not answer.
         var peers: [String: FixedSource] = [:]
         var asked = 0
@@ -60,6 +62,39 @@ final class FixedSource: NodeSource {
             $0.commands.append(command)
             return $0.messages.contains { $0.id == command.message } ? .done : .notFound
         }
+    }
+
+    /// Two upstreams of 70 and 30; mail over 5 MiB takes the second one only.
+    func explain(_ subject: RouteSubject) async -> RouteExplanation {
+        let router = FixedSource.router
+        let route = router.route(for: subject)
+        let now = Instant(nanoseconds: 0)
+        return RouteExplanation(
+            matched: .configured(route), provider: "other",
+            upstreams: router.explain(route: route, provider: .other, isNullSender: subject.sender == nil, at: now).map
+            {
+                RouteExplanation.Upstream(name: router.upstreams[$0.upstream].name, why: $0)
+            }, next: route == 1 ? "ses" : "own", now: now)
+    }
+
+    func trust(of upstream: String, at provider: String?) async -> UpstreamTrust? {
+        guard ["ses", "own"].contains(upstream), provider == nil || provider == "google" else { return nil }
+        var trust = Trust()
+        if upstream == "ses", !state.withLock({ $0.resets.contains("ses at google") }) {
+            trust.state = .blocked
+            trust.trust = 0
+            trust.nextProbe = Instant(nanoseconds: 24_000_000_000)
+            trust.lastReply = "421 4.7.28 unusual rate"
+        }
+        return UpstreamTrust(
+            name: upstream, trust: 71, hasFeedback: false,
+            providers: [UpstreamTrust.Provider(name: "google", trust: trust)],
+            limits: [LimitUse(name: "recipients/s", limit: 500, used: 444)], spent: Cost.Spent(day: 1.5, month: 20),
+            now: Instant(nanoseconds: 0))
+    }
+
+    func resetTrust(of upstream: String?, at provider: String?) async {
+        state.withLock { $0.resets.append("\(upstream ?? "all") at \(provider ?? "all")") }
     }
 
     func trace(_ id: MessageID) async -> TraceAnswer? {
@@ -126,6 +161,17 @@ final class FixedSource: NodeSource {
 // MARK: - What they say
 
 extension FixedSource {
+    static var router: Router {
+        var ses = Upstream(name: "ses", addresses: [])
+        ses.weight = 70
+        var own = Upstream(name: "own", addresses: [])
+        own.weight = 30
+        var large = Route(upstreams: ["own"])
+        large.sizeOver = .mebibytes(5)
+        return Router(
+            upstreams: [ses, own], routes: [large, Route(upstreams: ["ses", "own"])], bounceUpstreams: [])
+    }
+
     static let time = WallTime(milliseconds: 1_795_521_871_123)  // 2026-11-24T12:04:31.123Z
 
     static func replica(_ node: String, disk: UInt64 = 1) -> ReplicaID {

@@ -58,7 +58,7 @@ extension Configuration {
               // helo: "relay.example.net",     // if not smtp.hostname
               // sourceAddresses: ["10.0.1.9"], // local addresses to connect from
               weight: 70,                       // 0: only when no other is usable
-              maximumConnections: 20,
+              maximumConnections: 20,           // of the whole cluster, as every limit here
               maximumMessagesPerConnection: 100,
               idleTimeout: "5s",
               pipelining: true,
@@ -66,16 +66,34 @@ extension Configuration {
               maximumMessageSize: "40MiB",
               nullSender: true,                 // takes bounces
               timeouts: { connect: "10s", greeting: "60s", command: "2m", data: "3m", finalDot: "10m" },
+              rate: ["50/s", "10000/h", "100000/d"],          // recipients; "50 messages/s" counts messages
+              // account: "acme",               // upstreams of one account share their limits
+              perProvider: { google: { rate: "20/s", maximumConnections: 5 } },  // "*": at each that is not named
+              // A new sending address starts small; without `since` on the day that a node first reads this.
+              // warmup: { from: "200/d", to: "100000/d", over: "30d", since: "2026-12-01" },
+              price: "0.10/1000",               // for each recipient, in any currency, the same everywhere
+              budget: { day: 50, month: 1000 }, // nothing goes this way beyond it
             },
             { name: "own", address: ["10.0.1.5:25"], weight: 30 },
           ],
 
-          // The first match counts, anew at every try. Keys: recipientDomain, senderDomain, sender ("<>": null sender).
-          // Without routes every upstream takes all mail.
+          // The first match counts, anew at every try. Without routes every upstream takes all mail. Keys: recipientDomain,
+          // senderDomain, sender ("<>": null sender), client (behind the balancer), header (patterns with * and ?), size
+          // ({ over: "5MiB" }, { upTo: … }), priority (low, normal, high, by X-Priority, Priority or Importance).
           routes: [
             { recipientDomain: ["gmail.com", "*.gmail.com"], upstreams: ["main"], fallback: ["own"] },
+            // { client: ["10.0.3.0/24"], header: { "X-Campaign": "news*" }, upstreams: ["main"], retry: ["1h"], lifetime: "1d" },
+            // { priority: "high", upstreams: ["main"], fallback: [["own"], ["last"]] },    // tiers, tried in order
             { upstreams: ["main", "own"] },
           ],
+
+          // How boldly mail follows what is learnt of each upstream at each mailbox provider.
+          routing: {
+            halfLife: "1h",                     // after it a result counts half
+            exponent: 2,                        // the weight is multiplied with trust to this power; 0 ignores it
+            exploration: 0.01,                  // the part that goes by weight alone, so that recovery is noticed
+            costPreference: 1,                  // 1: half the price, twice the weight; 0 ignores prices
+          },
 
           delivery: {
             retry: ["1m", "5m", "15m", "30m", "1h", "2h", "4h"],      // the last one repeats
@@ -85,7 +103,15 @@ extension Configuration {
             uncertain: "resend",                // or "hold": what may have been delivered waits for a person
             bounces: { send: true, from: "postmaster@relay.example.net", upstreams: ["own"] },
             drainTimeout: "25s",                // a stopping node waits so long for what is under way
+            // replyRules: "replies.tsv",       // what replies mean, before Baton's own rules: baton classify --help
             softBounce: false,                  // true: what is refused for good is tried again (for a migration)
+          },
+
+          // Addresses that get no mail: baton suppressions.
+          suppressions: {
+            check: "rcpt",                      // the client is told; "routing": it bounces later; "off"
+            hardBounces: true,                  // a bad recipient's bounce puts it on the list
+            expiry: "90d",
           },
 
           // Beside the Unix socket DATADIRECTORY/admin.sock, which needs no token.

@@ -74,6 +74,8 @@ extension Configuration {
         }
         if !allowed || name.utf8.count > 32 {
             section.error("name", "expected up to 32 letters, digits, dots, hyphens or underscores, got \"\(name)\"")
+        } else if ["explain", "reset"].contains(name) {
+            section.error("name", "\"\(name)\" is a command of baton upstreams; choose another")
         } else if upstreams.contains(where: { $0.name == name }) {
             section.error("name", "two upstreams are named \"\(name)\"; names are unique")
         }

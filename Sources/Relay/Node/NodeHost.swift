@@ -3,6 +3,7 @@ package import EventLoop
 internal import Journal
 package import Node
 internal import Primitives
+internal import Routing
 internal import SMTP
 
 /// Runs a `Node` on its loop: feeds it what happens, carries out what it decides, in order.
@@ -279,6 +280,12 @@ extension NodeHost {
 
     func list(_ filter: QueueFilter, limit: Int) -> (messages: [MessageStatus], matched: Int) {
         borrow { $0.list(filter, limit: limit, at: Clock.now()) }
+    }
+
+    func explain(_ subject: RouteSubject) -> RouteExplanation { borrow { $0.explain(subject, at: Clock.now()) } }
+
+    func trust(of upstream: String, at provider: String?) -> UpstreamTrust? {
+        borrow { $0.trust(of: upstream, at: provider, Clock.now()) }
     }
 
     func message(_ id: MessageID) -> MessageStatus? { borrow { $0.message(id, at: Clock.now()) } }

@@ -1,6 +1,7 @@
 package import EventLoop
 package import Node
 package import Primitives
+package import Routing
 internal import SMTP
 internal import Synchronization
 
@@ -95,6 +96,16 @@ package final class RelayHandle: @unchecked Sendable {
 
     package func message(_ id: MessageID) async -> MessageStatus? { await onLoop { [host] in host.message(id) } }
 
+    /// Where such a message would go now, and why.
+    package func explain(_ subject: RouteSubject) async -> RouteExplanation {
+        await onLoop { [host] in host.explain(subject) }
+    }
+
+    /// Nil when no upstream has the name, or no provider that is asked for.
+    package func trust(of upstream: String, at provider: String?) async -> UpstreamTrust? {
+        await onLoop { [host] in host.trust(of: upstream, at: provider) }
+    }
+
     /// The content as its recipients get it (with `Received`), unstuffed; nil when the message isn't there any more.
     package func readContent(_ id: MessageID, limit: Int = .max) async -> [UInt8]? {
         guard let content = await message(id)?.content else { return nil }
@@ -123,6 +134,11 @@ package final class RelayHandle: @unchecked Sendable {
     package func command(_ command: Command) async -> CommandAnswer {
         guard directory.writeFailure == nil else { return .tryAgain }
         return await onLoopAsync { await $0.command(command) }
+    }
+
+    /// Forgets, on all nodes, what is held against an upstream (nil: all) at a provider (nil: everywhere).
+    package func resetTrust(of upstream: String?, at provider: String?) async {
+        await onLoop { [host] in host.feed(.resetTrust(upstream: upstream, provider: provider)) }
     }
 
     /// Takes over what may change at run time; throws, and keeps the old, when a certificate or secret can't be used.

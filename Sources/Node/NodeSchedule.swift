@@ -131,7 +131,9 @@ extension Node {
             refuseForLack(key, now, &effects)
         case .noneTrusted(let probe) where job.tried == 0:
             let provider = router.providers.name(job.provider)
-            postpone(key, until: probe, Reply(451, 4, 7, 1, "\(provider) refuses every upstream of its route"), now, &effects)
+            postpone(
+                key, until: probe, Reply(451, 4, 7, 1, "\(provider) refuses every upstream of its route"), now, &effects
+            )
         case .noneFree(let free) where job.tried == 0:
             postpone(
                 key, until: free, Reply(451, 4, 4, 5, "The limits of every upstream of its route are used up"), now,
@@ -172,7 +174,8 @@ extension Node {
         if preferred >= 0 {
             // Once: what it is greylisted for is one message from one address.
             jobs[key].preferred = -1
-            let isOpen = router.mask(route: jobs[key].route, isNullSender: isNullSender) & 1 << Router.Mask(preferred) != 0
+            let isOpen =
+                router.mask(route: jobs[key].route, isNullSender: isNullSender) & 1 << Router.Mask(preferred) != 0
             if isOpen, router.health[preferred].isUsable { return .upstream(preferred) }
         }
         let idle = idleMask

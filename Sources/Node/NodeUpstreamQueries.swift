@@ -157,7 +157,9 @@ extension Node {
             summary: "\(provider) refuses \(name): \(trust.refusedInBlock) of the last \(trust.resultsInBlock) results "
                 + "failed\(since)",
             says: trust.lastReply.isEmpty ? nil : "\(trust.lastReply) (\(source))", effect: effect, baton: baton,
-            you: "baton upstreams show \(name) --at \(provider) · solved: baton upstreams reset \(name) --at \(provider)")
+            you:
+                "baton upstreams show \(name) --at \(provider) · solved: baton upstreams reset \(name) --at \(provider)"
+        )
     }
 }
 

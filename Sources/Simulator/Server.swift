@@ -154,7 +154,8 @@ extension Simulation {
             markRefused(address, link)
             return reply(answer(550, 5, 1, 1, "no such user"), link)
         }
-        if let domain = text(address).split(separator: "@").last, let block = upstreams[upstream].blocks[String(domain)] {
+        if let domain = text(address).split(separator: "@").last, let block = upstreams[upstream].blocks[String(domain)]
+        {
             if block.isPermanent { markRefused(address, link) }
             return reply(block, link)
         }

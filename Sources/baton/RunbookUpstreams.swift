@@ -2,7 +2,8 @@ extension Runbook {
     /// Problems with upstreams and with what they say (`Node/NodeUpstreamQueries.swift`).
     static let upstreams = [
         Runbook(
-            name: "upstream-unreachable-here", title: "an upstream can't be reached from one node, while others work with it",
+            name: "upstream-unreachable-here",
+            title: "an upstream can't be reached from one node, while others work with it",
             text: """
                 Only this node's connections fail; other nodes delivered by the same upstream meanwhile. So the fault lies between
                 this node and the upstream: a route, a firewall, an address that the upstream does not allow.

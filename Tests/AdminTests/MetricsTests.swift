@@ -11,7 +11,8 @@ struct MetricsTests {
         let source = FixedSource()
         let text = await rendered(source)
         for line in [
-            "baton_messages_accepted_total 1204", "baton_results_total{upstream=\"ses\",provider=\"google\",status=\"sent\",class=\"\"} 1100",
+            "baton_messages_accepted_total 1204",
+            "baton_results_total{upstream=\"ses\",provider=\"google\",status=\"sent\",class=\"\"} 1100",
             "baton_smtp_refusals_total{code=\"550\",reason=\"relaying \\\"denied\\\"\"} 3",
             "baton_queue_messages{state=\"held\"} 6", "baton_accept_seconds_count 1",
             "baton_sync_seconds_bucket{le=\"+Inf\"} 1",

@@ -52,7 +52,8 @@ extension Node {
                 let reply = Reply(event.code ?? 550, event.enhanced, text: event.text)
                 hardBounced(event.recipient, reply, upstream: event.upstream, now, &effects)
             }
-            guard found.against == .upstream else { return }
+            // How fast an upstream that queues speaks to the provider is its own matter: throttled there, it is slow for us too.
+            guard found.against == .upstream || found.against == .pace else { return }
             let codes = [event.code.map { "\($0)" }, event.enhanced?.description].compactMap { $0 }
             router.reputation.record(
                 .refused, upstream: upstream, provider: provider, reply: (codes + [text]).joined(separator: " "),

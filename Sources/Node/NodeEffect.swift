@@ -65,6 +65,8 @@ package struct Transaction: Sendable {
     package var message: MessageID
     package var attempt: UInt32
     package var content: ContentReference
+    /// Indices among the message's recipients, in the order of the request's.
+    package var recipients: [UInt32] = []
 }
 
 /// Where a message's bytes are, in wire form and in order: `prefix`, then `pieces`.
@@ -163,5 +165,10 @@ package enum Note: Sendable {
         package var next: Duration?
         /// What a refusal means (`ReplyClass`); empty for none.
         package var replyClass = ""
+        /// By which later reports are matched.
+        package var messageIDField: [UInt8] = []
+        /// Index among the message's recipients.
+        package var recipient: UInt32 = 0
+        package var journal: JournalID?
     }
 }

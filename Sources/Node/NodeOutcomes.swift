@@ -259,7 +259,8 @@ extension Node {
                         queued: delays.queued, transaction: delays.transaction,
                         epoch: journals.epoch(of: messages[key].journal),
                         next: result.due.map { max(.zero, $0 - now.wall) },
-                        replyClass: replyClass?.rawValue ?? ""))))
+                        replyClass: replyClass?.rawValue ?? "", messageIDField: messages[key].messageIDField,
+                        recipient: result.recipient, journal: messages[key].journal))))
     }
 
     private func replyClass(of result: Journal.RecipientResult, _ provider: ProviderID) -> ReplyClass {

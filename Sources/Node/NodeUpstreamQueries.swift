@@ -26,7 +26,8 @@ extension Node {
         status.failed = totals[lane].bounced
         status.failure = health.lastFailure
         status.trust = router.reputation.trust(upstream: lane, at: now.instant)
-        status.isBlind = !router.reputation.hasFeedback(upstream: lane, at: now.instant)
+        status.isBlind =
+            !lanes[lane].upstream.isConfirmed && !router.reputation.hasFeedback(upstream: lane, at: now.instant)
         status.lowest = router.reputation.lowest(upstream: lane, at: now.instant).map {
             (router.providers.name($0.provider), $0.trust)
         }

@@ -122,6 +122,7 @@ package struct AdminAPI: Sendable {
         case ("nodes", 3) where parts[2] == "drain": return .json(try await drain(parts[1], request))
         case ("nodes", 3) where parts[2] == "resume": return .json(try await resume(parts[1], request))
         case ("nodes", 3) where parts[2] == "forget": return .json(try await forget(parts[1], request))
+        case ("feedback", 1): return try await answerFeedback(request)
         case ("cluster", 2) where parts[1] == "finalize": return .json(try await finalize(request))
         default: throw BadRequest("nothing to post to at \(request.path)", status: 404)
         }

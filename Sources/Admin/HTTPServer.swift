@@ -8,12 +8,22 @@ internal import Synchronization
 /// the node (which lives on its loop), and resuming the connection brings the daemon back for the response. So neither a
 /// slow browser nor a thousand of them can hold up mail.
 package final class HTTPServer: Sendable {
-    /// A request's body: a bulk action with many ids.
-    static let maximumBody = 4 << 20
+    package struct Options: Sendable {
+        /// A request's body, in bytes: a bulk action with many ids.
+        package var maximumBody = 4 << 20
+        /// Whether whoever answers looks at the request's header and its client.
+        package var wantsHeaders = false
+        /// PEM texts; nil for plain HTTP.
+        package var tls: (certificate: String, key: String)?
+
+        package init() {}
+    }
+
     private static let limits = baton_http_limits(connections: 256, idle_seconds: 30, connection_memory: 32 << 10)
 
     private let listener: HTTPListener
     private let api: any HTTPAnswering
+    fileprivate let options: Options
     private let state = Mutex(State())
 
     private struct State {
@@ -28,17 +38,30 @@ package final class HTTPServer: Sendable {
     package var port: UInt16 { listener.port }
 
     /// Takes over the listener and serves until `stop`.
-    package init(_ listener: HTTPListener, _ api: any HTTPAnswering) throws(AdminError) {
+    package init(
+        _ listener: HTTPListener, _ api: any HTTPAnswering, _ options: Options = Options()
+    ) throws(AdminError) {
         self.listener = listener
         self.api = api
+        self.options = options
         // The daemon keeps this object alive until `stop` has ended its thread.
         let context = Unmanaged.passRetained(self).toOpaque()
-        guard let daemon = baton_http_start(listener.descriptor, HTTPServer.limits, handle, completed, context) else {
+        guard
+            let daemon = baton_http_start(
+                listener.descriptor, HTTPServer.limits, options.tls?.certificate, options.tls?.key, handle, completed,
+                context)
+        else {
             Unmanaged<HTTPServer>.fromOpaque(context).release()
             close(listener.descriptor)
             throw AdminError(text: "the HTTP server cannot start: \(String(cString: strerror(errno)))")
         }
         state.withLock { $0.daemon = DaemonPointer(pointer: daemon) }
+    }
+
+    /// The same socket for another server, which is to take this one's place; nil when the system has no descriptor left.
+    var listenerAgain: HTTPListener? {
+        let copy = fcntl(listener.descriptor, F_DUPFD_CLOEXEC, 3)
+        return copy < 0 ? nil : HTTPListener(descriptor: copy, port: listener.port, socketPath: listener.socketPath)
     }
 
     /// Takes no new connection, lets every request under way be answered, then ends the daemon's thread. Call it once.
@@ -100,8 +123,10 @@ private func handle(
     _ bodySize: UnsafeMutablePointer<Int>?, _ slot: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
 ) -> MHD_Result {
     guard let context, let connection, let url, let method, let bodySize, let slot else { return .NO }
+    let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
     guard let opaque = slot.pointee else {
-        let exchange = HTTPExchange(method: String(cString: method), path: String(cString: url), connection)
+        let exchange = HTTPExchange(
+            method: String(cString: method), path: String(cString: url), connection, server.options)
         slot.pointee = Unmanaged.passRetained(exchange).toOpaque()
         return .YES
     }
@@ -113,9 +138,8 @@ private func handle(
     }
     if let response = exchange.response { return send(response, on: connection) }
     if exchange.isTooLarge {
-        return send(.error(413, "the request is larger than \(HTTPServer.maximumBody) bytes"), on: connection)
+        return send(.error(413, "the request is larger than \(server.options.maximumBody) bytes"), on: connection)
     }
-    let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
     return server.begin(exchange, on: connection) ? .YES : .NO
 }
 

@@ -34,6 +34,8 @@ package protocol NodeSource: Sendable {
     func ask(_ peer: ReplicaID, _ what: [UInt8], patience: Duration) async -> [UInt8]?
     /// Who answers other nodes' questions from now on.
     func answerPeers(with answer: @escaping @Sendable ([UInt8]) async -> [UInt8]) async
+    /// Another node's question about what was said of a message after its 250; nil where nothing ever is.
+    func answerFeedback(_ question: [UInt8]) async -> [UInt8]?
     /// Writes one of the cluster's records, or removes it (nil).
     func record(_ key: String, _ value: [UInt8]?) async -> RecordOutcome
     /// Writes several, all or none.
@@ -46,6 +48,10 @@ package protocol NodeSource: Sendable {
     func events(after sequence: UInt64) async -> [EventsAnswer.Event]
     /// Looks at the machine that the node runs on: disk, limits, names, upstreams. Takes seconds.
     func examine() async -> [ExaminationAnswer.Line]
+}
+
+extension NodeSource {
+    package func answerFeedback(_ question: [UInt8]) async -> [UInt8]? { nil }
 }
 
 /// The shell's own figures.

@@ -141,8 +141,16 @@ package struct TraceAnswer: Codable, Hashable, Sendable {
         package var time: String
         package var node: String
         package var text: String
-        /// `durable`, `delivered`, `failed`, `uncertain`: the instants that people look for.
+        /// `durable`, `delivered`, `failed`, `uncertain`, and after the 250 `confirmed` and `complained`: the instants that
+        /// people look for.
         package var mark: String?
+    }
+
+    package struct Feedback: Codable, Hashable, Sendable {
+        package var delivered = 0
+        package var deferred = 0
+        package var bounced = 0
+        package var complained = 0
     }
 
     package var id: String
@@ -158,6 +166,8 @@ package struct TraceAnswer: Codable, Hashable, Sendable {
     package var takeovers: Int
     /// Somebody may have got it twice.
     package var uncertain: Bool
+    /// What was said after upstreams had taken it, by how many recipients; nil when nothing was.
+    package var feedback: Feedback?
     /// Nil once the message is finished.
     package var message: MessageAnswer?
     package var events: [Event]

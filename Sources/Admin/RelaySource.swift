@@ -73,6 +73,15 @@ package struct RelaySource: NodeSource {
     }
 
     package func trace(_ id: MessageID) async -> TraceAnswer? {
+        let outcomes = await relay.feedback?.outcomes(of: id) ?? []
+        guard var answer = await ownTrace(id) ?? TraceAnswer(of: id, outcomes: outcomes) else { return nil }
+        answer.add(outcomes, heardBy: relay.configuration.node.name)
+        return answer
+    }
+
+    package func answerFeedback(_ question: [UInt8]) async -> [UInt8]? { await relay.feedback?.answer(peer: question) }
+
+    private func ownTrace(_ id: MessageID) async -> TraceAnswer? {
         await relay.trace(id).map { trace in
             TraceAnswer(
                 id: trace.id.description, accepted: trace.accepted.rfc3339, sender: trace.sender,

@@ -11,6 +11,9 @@ package struct AdminRequest: Sendable {
     package var body: [UInt8] = []
     /// The token of `Authorization: Bearer`.
     package var bearer: [UInt8]?
+    /// Header fields, and the client's address, where the server was asked for them.
+    package var headers: [(name: String, value: String)] = []
+    package var client = ""
 
     package init(method: String, path: String) {
         self.method = method

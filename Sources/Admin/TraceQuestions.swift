@@ -42,7 +42,15 @@ extension AdminAPI {
 extension TraceAnswer {
     /// Copies of a journal hold the same frames: the same event from two nodes is one. A copy that lags knows less.
     static func merged(_ traces: [TraceAnswer]) -> TraceAnswer? {
-        guard var all = traces.max(by: { $0.events.count < $1.events.count }) else { return nil }
+        // One that knows only what was said after the 250 knows nothing of the message itself.
+        guard
+            var all = traces.max(by: {
+                ($0.recipients.isEmpty ? 0 : 1, $0.events.count) < ($1.recipients.isEmpty ? 0 : 1, $1.events.count)
+            })
+        else { return nil }
+        // Each is written down by one node.
+        let feedback = traces.compactMap(\.feedback)
+        all.feedback = feedback.isEmpty ? nil : feedback.reduce(into: TraceAnswer.Feedback()) { $0.add($1) }
         var seen = Set(all.events)
         for trace in traces {
             all.delivered = max(all.delivered, trace.delivered)
@@ -56,5 +64,14 @@ extension TraceAnswer {
             .map(\.element)
         all.knownBy = Set(traces.flatMap(\.knownBy)).sorted()
         return all
+    }
+}
+
+extension TraceAnswer.Feedback {
+    mutating func add(_ other: TraceAnswer.Feedback) {
+        delivered += other.delivered
+        deferred += other.deferred
+        bounced += other.bounced
+        complained += other.complained
     }
 }

@@ -40,7 +40,7 @@ enum SharedSecret {
     static func isGiven(_ secret: [UInt8], by request: EventRequest) -> Bool {
         guard !secret.isEmpty else { return false }
         if let given = request.header("x-feedback-secret"), isSame(Array(given.utf8), secret) { return true }
-        let words = (request.header("authorization") ?? "").split(separator: " ")
+        let words = (request.header("authorization") ?? "").split(separator: " ", maxSplits: 1)
         guard words.count == 2 else { return false }
         switch words[0].lowercased() {
         case "bearer": return isSame(Array(words[1].utf8), secret)

@@ -3,7 +3,7 @@ package import Primitives
 /// What this node handed to upstreams that report later: found again by the names that a report may use, for seven days.
 ///
 /// Only hashes of names are kept, each with the recipient's, since a report is about one; what else is to be known of a
-/// message is read from its journal or the history. A delivery takes about 120 bytes; the oldest make room beyond the limit.
+/// message is read from its journal or the history. A delivery takes about 150 bytes; the oldest make room beyond the limit.
 package struct SentIndex: Sendable {
     /// A name under which a report may ask for a message.
     package enum Name: Hashable, Sendable {
@@ -35,7 +35,7 @@ package struct SentIndex: Sendable {
     package static let limit = 1_000_000
     package static let lifetime = Duration.days(7)
     /// Of one delivery.
-    package static let maximumNames = 3
+    package static let maximumNames = 4
 
     private struct Entry: Sendable {
         var message: ULID
@@ -43,7 +43,7 @@ package struct SentIndex: Sendable {
         var milliseconds: Int64
         var recipient: UInt32
         var isOwn: Bool
-        var names: (Int, Int, Int)
+        var names: (Int, Int, Int, Int)
     }
 
     private let limit: Int
@@ -58,7 +58,7 @@ package struct SentIndex: Sendable {
 
     package mutating func add(_ sent: Sent, to address: some Collection<UInt8>, names: [Name]) {
         forget(before: sent.at)
-        var hashes = [0, 0, 0]
+        var hashes = [0, 0, 0, 0]
         let number = first &+ UInt32(truncatingIfNeeded: entries.count)
         for (position, name) in names.prefix(SentIndex.maximumNames).enumerated() {
             let hash = SentIndex.hash(name, address)
@@ -69,7 +69,7 @@ package struct SentIndex: Sendable {
             Entry(
                 message: sent.message.ulid, journal: sent.journal.ulid, milliseconds: sent.at.milliseconds,
                 recipient: UInt32(clamping: sent.recipient), isOwn: sent.isOwn,
-                names: (hashes[0], hashes[1], hashes[2])))
+                names: (hashes[0], hashes[1], hashes[2], hashes[3])))
     }
 
     /// The delivery that this name and recipient mean; nil when it is none of those that are remembered.
@@ -91,7 +91,8 @@ package struct SentIndex: Sendable {
             entries.count >= limit || now - WallTime(milliseconds: oldest.milliseconds) > SentIndex.lifetime
         {
             _ = entries.popFirst()
-            for name in [oldest.names.0, oldest.names.1, oldest.names.2] where places[name] == first {
+            for name in [oldest.names.0, oldest.names.1, oldest.names.2, oldest.names.3]
+            where places[name] == first {
                 places[name] = nil
             }
             first &+= 1
@@ -129,6 +130,20 @@ package struct HeardEvents: Sendable {
             _ = order.popFirst()
             heard.remove(oldest.hash)
         }
+    }
+
+    /// It could not be written after all.
+    package mutating func remove(_ record: FeedbackRecord) {
+        for hash in HeardEvents.hashes(record) { heard.remove(hash) }
+    }
+
+    /// Adds what was heard before this began.
+    package mutating func merge(_ earlier: HeardEvents) {
+        var all = earlier
+        for position in 0..<order.count where all.heard.insert(order[position].hash).inserted {
+            all.order.append(order[position])
+        }
+        self = all
     }
 
     private static func hashes(_ record: FeedbackRecord) -> [Int] {

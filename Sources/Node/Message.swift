@@ -125,7 +125,8 @@ struct Message: Sendable {
             id: id, reversePath: reversePath, recipients: chosen.map { recipients[Int($0)].address },
             size: contentCount,
             body: isEightBit ? .eightBit : .sevenBit, smtputf8: isInternationalized)
-        return Transaction(request: request, message: self.id, attempt: attempt, content: content)
+        return Transaction(
+            request: request, message: self.id, attempt: attempt, content: content, recipients: chosen)
     }
 
     mutating func finish(_ recipient: Int, _ finish: Recipient.Finish) {

@@ -65,6 +65,8 @@ package struct Transaction: Sendable {
     package var message: MessageID
     package var attempt: UInt32
     package var content: ContentReference
+    /// Indices among the message's recipients, in the order of the request's.
+    package var recipients: [UInt32] = []
 }
 
 /// Where a message's bytes are, in wire form and in order: `prefix`, then `pieces`.
@@ -154,5 +156,10 @@ package enum Note: Sendable {
         package var transaction: Duration
         package var epoch: UInt64
         package var next: Duration?
+        /// By which later reports are matched.
+        package var messageIDField: [UInt8] = []
+        /// Index among the message's recipients.
+        package var recipient: UInt32 = 0
+        package var journal: JournalID?
     }
 }

@@ -338,7 +338,9 @@ extension Node {
                         enhanced: result.enhanced, reply: result.reply, attempt: record.attempt, delay: delay,
                         queued: delays.queued, transaction: delays.transaction,
                         epoch: journals.epoch(of: messages[key].journal),
-                        next: result.due.map { max(.zero, $0 - now.wall) }))))
+                        next: result.due.map { max(.zero, $0 - now.wall) },
+                        messageIDField: messages[key].messageIDField, recipient: result.recipient,
+                        journal: messages[key].journal))))
     }
 
     /// A message whose recipients are all finished, on the disk too, leaves the index.

@@ -12,6 +12,8 @@ package struct ServerPolicy: Hashable, Sendable {
     package var requiresTLS: Bool
     /// Whether this client may send mail anywhere (`relayFrom`).
     package var mayRelay: Bool
+    /// Where reports on our own mail come back to: taken from anyone, and nothing else goes there. In lower case; nil for none.
+    package var reportDomain: String?
     /// So many errors of the client since its last message end the session.
     package var maximumErrors: Int
     /// So many commands that do nothing since its last message end the session.
@@ -20,7 +22,7 @@ package struct ServerPolicy: Hashable, Sendable {
     package init(
         hostname: String, maximumMessageSize: UInt64, maximumRecipients: Int = 1000,
         maximumMessagesPerSession: Int = .max, offersStartTLS: Bool = false, requiresTLS: Bool = false,
-        mayRelay: Bool = false, maximumErrors: Int = 20, maximumIdleCommands: Int = 100
+        mayRelay: Bool = false, reportDomain: String? = nil, maximumErrors: Int = 20, maximumIdleCommands: Int = 100
     ) {
         self.hostname = Array(hostname.utf8)
         self.maximumMessageSize = maximumMessageSize
@@ -29,8 +31,22 @@ package struct ServerPolicy: Hashable, Sendable {
         self.offersStartTLS = offersStartTLS
         self.requiresTLS = requiresTLS
         self.mayRelay = mayRelay
+        self.reportDomain = reportDomain
         self.maximumErrors = maximumErrors
         self.maximumIdleCommands = maximumIdleCommands
+    }
+}
+
+extension ServerPolicy {
+    /// Whether reports are taken at this address, if anything is.
+    package func isForReports(_ address: Address) -> Bool {
+        guard let reportDomain else { return false }
+        return address.domain.count == reportDomain.utf8.count && address.domainKey == reportDomain
+    }
+
+    /// Whether it is a report that comes with this envelope.
+    package func isForReports(_ envelope: Envelope) -> Bool {
+        envelope.recipients.first.map { isForReports($0) } ?? false
     }
 }
 

@@ -31,6 +31,10 @@ extension Reply {
     static let unknownParameter = Reply(555, 5, 5, 4, "A parameter is not known; EHLO lists the extensions offered")
     static let needsSMTPUTF8 = Reply(553, 5, 6, 7, "The address is not ASCII; add SMTPUTF8 to MAIL FROM")
     static let relayDenied = Reply(550, 5, 7, 1, "Relaying denied: this client is not among those that may send here")
+    /// One that was never made here, or too long ago.
+    package static let noSuchReportAddress = Reply(
+        550, 5, 1, 1, "No such address: reports are taken at the senders of mail from here, for 14 days")
+    package static let onlyReports = Reply(550, 5, 7, 1, "Only delivery reports and complaints are taken here")
     static let noRecipients = Reply(554, 5, 5, 1, "No valid recipients")
     static let tooManyRecipients = Reply(
         452, 4, 5, 3, "Too many recipients; finish this message and send it again to the rest")

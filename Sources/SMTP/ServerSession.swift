@@ -61,10 +61,12 @@ package struct ServerSession: Sendable {
     }
 
     /// Handles one command line, without its CRLF. `mailRefusal` is asked at MAIL alone: what the node says against taking
-    /// a message now from this sender, such as `451 4.3.2`; nil when it may be taken. `recipientRefusal` likewise at RCPT.
+    /// a message now from this sender, such as `451 4.3.2`; nil when it may be taken. `recipientRefusal` likewise at RCPT, and
+    /// `reportRefusal` there for an address of `policy.reportDomain`: nil when reports are taken at it.
     package mutating func receive(
         line: UnsafeRawBufferPointer, mailRefusal: (Address?) -> Reply? = { _ in nil },
-        recipientRefusal: (Address) -> Reply? = { _ in nil }
+        recipientRefusal: (Address) -> Reply? = { _ in nil },
+        reportRefusal: (Address) -> Reply? = { _ in .noSuchReportAddress }
     ) -> Action {
         assert(stage != .content && stage != .handshake && stage != .closed, "the shell reads no commands now")
         let command = ServerCommand(line)
@@ -73,7 +75,7 @@ package struct ServerSession: Sendable {
         if policy.requiresTLS, !client.isTLS, !command.verb.isAllowedBeforeTLS { return fail(.startTLSFirst) }
         switch command.verb {
         case .mail: return mail(command, refusal: mailRefusal)
-        case .rcpt: return recipient(command, refusal: recipientRefusal)
+        case .rcpt: return recipient(command, refusal: recipientRefusal, reportRefusal)
         case .data: return data(command)
         case .ehlo, .helo: return hello(command)
         case .rset:
@@ -174,18 +176,27 @@ extension ServerSession {
         }
     }
 
-    private mutating func recipient(_ command: ServerCommand, refusal: (Address) -> Reply?) -> Action {
+    private mutating func recipient(
+        _ command: ServerCommand, refusal: (Address) -> Reply?, _ reportRefusal: (Address) -> Reply?
+    ) -> Action {
         guard case .transaction(var envelope) = stage else { return failWithoutMail() }
-        guard policy.mayRelay else { return fail(.relayDenied) }
+        guard policy.mayRelay || policy.reportDomain != nil else { return fail(.relayDenied) }
         let address: Address
         switch command.parseRecipient(smtputf8: envelope.smtputf8) {
         case .failure(let refused): return fail(refused.reply)
         case .success(let parsed): address = parsed
         }
         if isKnown(address, in: envelope) { return .reply(.recipientOk, mayWait: true) }
-        guard envelope.recipients.count < policy.maximumRecipients else { return forgive(.tooManyRecipients) }
-        // No error of the client's within a bound: it can't know the list.
-        if let refusal = refusal(address) { return forgive(refusal) }
+        if policy.isForReports(address) || policy.isForReports(envelope) {
+            // A report is about one transaction; it is no mail for anybody else.
+            guard envelope.recipients.isEmpty else { return forgive(.tooManyRecipients) }
+            if let refusal = reportRefusal(address) { return fail(refusal) }
+        } else {
+            guard policy.mayRelay else { return fail(.relayDenied) }
+            guard envelope.recipients.count < policy.maximumRecipients else { return forgive(.tooManyRecipients) }
+            // No error of the client's within a bound: it can't know the list.
+            if let refusal = refusal(address) { return forgive(refusal) }
+        }
         // Without the copy in `stage` the append is in place.
         stage = .ready
         envelope.recipients.append(address)

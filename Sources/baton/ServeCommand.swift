@@ -52,20 +52,25 @@ private func serve(_ arguments: Arguments) async throws -> Int32 {
         throw CommandFailure("\(error)")
     }
     let admin: AdminServer
+    let feedback: FeedbackServer
     do {
-        admin = try await AdminServer(configuration, source: RelaySource(runner.handle))
+        let source = RelaySource(runner.handle)
+        admin = try await AdminServer(configuration, source: source)
+        feedback = try FeedbackServer(configuration, runner.handle, source: source)
     } catch {
         runner.kill()
         throw error
     }
-    try await waitForTheEnd(path, runner, admin)
+    try await waitForTheEnd(path, runner, admin, feedback)
     // The admin API answers until here, so that balancers see the node drain; the process's end closes it.
     unlink(configuration.adminSocketPath)
     return 0
 }
 
 /// Reloads on SIGHUP; returns once a TERM or INT has drained the node.
-private func waitForTheEnd(_ path: String, _ runner: NodeRunner, _ admin: AdminServer) async throws {
+private func waitForTheEnd(
+    _ path: String, _ runner: NodeRunner, _ admin: AdminServer, _ feedback: FeedbackServer
+) async throws {
     let loop = runner.loop
     let handle = runner.handle
     let (stream, continuation) = AsyncStream<Int32>.makeStream()
@@ -76,21 +81,24 @@ private func waitForTheEnd(_ path: String, _ runner: NodeRunner, _ admin: AdminS
     defer { watcher.cancel() }
     for await signal in stream {
         guard signal == SIGHUP else {
+            // What an upstream was told is taken must be written: it asks again elsewhere, or later.
+            await feedback.stop()
             await runner.stop(within: handle.configuration.delivery.drainTimeout)
             return
         }
-        await reload(path, handle, admin)
+        await reload(path, handle, admin, feedback)
     }
 }
 
 /// A bad new configuration keeps the old one in force.
-private func reload(_ path: String, _ handle: RelayHandle, _ admin: AdminServer) async {
+private func reload(_ path: String, _ handle: RelayHandle, _ admin: AdminServer, _ feedback: FeedbackServer) async {
     let reading = Configuration.load(path: path)
     guard let configuration = reading.configuration else {
         return handle.reloadRefused(reading.errors.map(\.description).joined(separator: "; "))
     }
     do {
         try admin.reload(configuration)
+        try await feedback.reload(configuration)
         try await handle.reload(configuration)
     } catch {
         handle.reloadRefused("\(error)")

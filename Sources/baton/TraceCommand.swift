@@ -9,7 +9,8 @@ let traceCommands = [
             Asks all nodes; NODE is who did it. Finished messages are found by their whole id, for 7 days. Unfinished ones by
             any unambiguous beginning.
             JSON: id, accepted, sender, recipients[], bytes, messageId, delivered, finished, takeovers, uncertain,
-            message{} (while unfinished), events[{time, node, text, mark}], knownBy[], silent[].
+            feedback{delivered, deferred, bounced, complained} (recipients, once something was said after the 250), message{}
+            (while unfinished), events[{time, node, text, mark}], knownBy[], silent[].
             """,
         run: trace)
 ]
@@ -74,6 +75,11 @@ enum TraceText {
         }
         if let last = lastDelivery(trace) { parts.append("last one \(last) after acceptance") }
         if trace.takeovers > 0 { parts.append("survived \(counted(trace.takeovers, "takeover"))") }
+        if let feedback = trace.feedback {
+            if feedback.delivered > 0 { parts.append("\(feedback.delivered) confirmed") }
+            if feedback.bounced > 0 { parts.append("\(feedback.bounced) bounced after 250") }
+            if feedback.complained > 0 { parts.append("\(feedback.complained) complained") }
+        }
         parts.append(trace.uncertain ? "may have been delivered twice" : "no duplicate possible")
         return parts
     }

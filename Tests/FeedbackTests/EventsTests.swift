@@ -201,6 +201,8 @@ struct EventsTests {
                 continue
             }
         }
+        let bearer = postmark(EventSamples.postmarkDelivery, "Bearer user:pass word")
+        #expect(try events(bearer).count == 1)
         let header = EventRequest(
             headers: [("X-Feedback-Secret", "user:pass word")], body: bytes(EventSamples.postmarkDelivery))
         #expect(try events(PostmarkEvents.read(header, secret: bytes("user:pass word"))).count == 1)

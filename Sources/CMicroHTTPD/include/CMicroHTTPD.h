@@ -10,6 +10,10 @@ struct baton_http_limits {
 };
 
 /// Serves on a listening socket, which the daemon then owns, by a thread of the daemon's own. NULL on failure.
-struct MHD_Daemon *baton_http_start(int listening, struct baton_http_limits limits,
-                                    MHD_AccessHandlerCallback handler, MHD_RequestCompletedCallback completed,
-                                    void *context);
+/// With a certificate and its key, both PEM, it speaks TLS; the texts are no longer needed afterwards.
+struct MHD_Daemon *baton_http_start(int listening, struct baton_http_limits limits, const char *certificate,
+                                    const char *key, MHD_AccessHandlerCallback handler,
+                                    MHD_RequestCompletedCallback completed, void *context);
+
+/// The client's address as text; 0 when it has none (a Unix socket).
+int baton_http_client(struct MHD_Connection *connection, char *text, size_t size);

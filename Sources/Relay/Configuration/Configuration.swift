@@ -107,6 +107,7 @@ package struct Configuration: Hashable, Sendable {
     package var routes: [Route] = []
     package var routing = RoutingSettings()
     package var delivery = Delivery()
+    package var feedback = Feedback()
     package var suppressions = Suppressions()
     package var admin = Admin()
     package var health = Health()

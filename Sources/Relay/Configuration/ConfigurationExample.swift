@@ -73,6 +73,11 @@ extension Configuration {
               // warmup: { from: "200/d", to: "100000/d", over: "30d", since: "2026-12-01" },
               price: "0.10/1000",               // for each recipient, in any currency, the same everywhere
               budget: { day: 50, month: 1000 }, // nothing goes this way beyond it
+              // What it says of mail after its 250, posted to feedback.listen at /feedback/main; of type
+              // "ses" (topic: an SNS topic's ARN), "sendgrid" (publicKeyFile), "mailgun", "postmark", "plain" (secretFile).
+              // feedback: { type: "ses", topic: "arn:aws:sns:eu-west-1:123456789012:ses-events" },
+              // Bounces come back to this sender, signed in {id}, instead of the message's own, who is told by Baton.
+              // envelopeSender: "b+{id}@b.example.net",
             },
             { name: "own", address: ["10.0.1.5:25"], weight: 30 },
           ],
@@ -113,6 +118,14 @@ extension Configuration {
             hardBounces: true,                  // a bad recipient's bounce puts it on the list
             expiry: "90d",
           },
+
+          // Where upstreams and mailbox providers tell what became of mail after its 250.
+          // feedback: {
+          //   listen: "0.0.0.0:7443",          // only POST /feedback/UPSTREAM
+          //   certificateFile: "b.pem", privateKeyFile: "b.key",       // without them it speaks plain HTTP
+          //   domain: "b.example.net",         // its MX are these nodes; takes only reports, at senders that Baton made
+          //   secretFile: "feedback.secret",   // signs those senders, if not the cluster's secret; the same on every node
+          // },
 
           // Beside the Unix socket DATADIRECTORY/admin.sock, which needs no token.
           // admin: { listen: "127.0.0.1:7480", tokenFile: "admin.token" },

@@ -64,6 +64,7 @@ extension Configuration {
             guard let problem = Configuration.Cluster.problem(of: file) else { continue }
             problems.append(ConfigurationProblem(path: "cluster.secretFiles[\(index)]", line: 0, text: problem))
         }
+        for named in feedbackFiles() { check(named.file, named.path, secret: named.isSecret) }
         for (index, upstream) in upstreams.enumerated() { check(upstream.caFile, "upstreams[\(index)].caFile") }
         return problems
     }
@@ -130,3 +131,15 @@ private func unreadable(_ path: String) -> String? {
 }
 
 private func systemError() -> String { String(cString: strerror(errno)) }
+
+/// A file that is taken as a whole and holds no secret: a key or certificate.
+package enum SmallFile {
+    /// In bytes.
+    package static let limit = 256 << 10
+
+    /// Nil when it cannot be read, or is too large.
+    package static func read(_ path: String) -> [UInt8]? {
+        guard case .success(let bytes) = readFile(path, limit: limit) else { return nil }
+        return bytes
+    }
+}

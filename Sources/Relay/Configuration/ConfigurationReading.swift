@@ -28,7 +28,7 @@ extension Configuration {
         }
         let keys = [
             "node", "cluster", "smtp", "upstreams", "routes", "routing", "delivery", "suppressions", "admin", "health",
-            "log",
+            "log", "feedback",
         ]
         if let file = ConfigurationSection(root, at: "", keys: keys, report) {
             configuration.read(file, directory: directory)
@@ -45,6 +45,7 @@ extension Configuration {
         readRouting(file)
         readDelivery(file, directory)
         readSuppressions(file)
+        readFeedback(file, directory)
         readAdmin(file, directory)
         if let health = file.section("health", keys: ["listen"]) { self.health.listen = health.hostPort("listen") }
         if let log = file.section("log", keys: ["level", "format"]) {

@@ -10,6 +10,7 @@ extension Configuration {
         "name", "address", "tls", "implicitTls", "serverName", "caFile", "helo", "sourceAddresses", "weight",
         "maximumConnections", "maximumMessagesPerConnection", "idleTimeout", "pipelining", "maximumRecipients",
         "maximumMessageSize", "nullSender", "timeouts", "rate", "account", "price", "budget", "warmup", "perProvider",
+        "feedback", "envelopeSender",
     ]
 
     mutating func readUpstreams(_ file: ConfigurationSection, _ directory: String) {
@@ -61,6 +62,7 @@ extension Configuration {
         readUpstreamLimits(section, into: &upstream)
         readLimits(section, into: &upstream)
         readTimeouts(section, into: &upstream)
+        readFeedback(section, into: &upstream, directory)
         upstreams.append(upstream)
     }
 

@@ -40,7 +40,15 @@ final class Deliveries {
         }
     }
 
-    func transact(_ id: ConnectionID, _ transaction: Transaction) { connections[id]?.begin(transaction) }
+    func transact(_ id: ConnectionID, _ transaction: Transaction) {
+        guard let connection = connections[id] else { return }
+        var transaction = transaction
+        if let sender = host.feedback?.sender(for: transaction, at: connection.upstream) {
+            transaction.request.reversePath = sender
+        }
+        connection.begin(transaction)
+    }
+
     func mayFinish(_ id: ConnectionID, _ transaction: UInt64) { connections[id]?.mayFinish(transaction) }
     func interrupt(_ id: ConnectionID, _ transaction: UInt64) { connections[id]?.interrupt(transaction) }
     func close(_ id: ConnectionID) { connections[id]?.quit() }

@@ -49,6 +49,9 @@ final class UpstreamConnection {
         session = ClientSession(ClientSession.Configuration(helo: helo))
     }
 
+    /// Its name.
+    var upstream: String { route.upstream.name }
+
     // MARK: What the node says
 
     func begin(_ transaction: Transaction) {

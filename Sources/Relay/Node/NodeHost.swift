@@ -36,6 +36,8 @@ package final class NodeHost: @unchecked Sendable {
     weak var server: SMTPServer?
     /// Nil in a cluster of one.
     var peers: Peers?
+    /// Nil where nothing is ever said after a 250.
+    var feedback: FeedbackDesk?
     lazy var questions = PeerQuestions(self)
 
     private var effects: [NodeEffect] = []
@@ -152,6 +154,7 @@ package final class NodeHost: @unchecked Sendable {
         case .asked(let peer, let ask): questions.asked(by: peer, ask)
         case .answered(let peer, let answer): questions.answered(by: peer, answer)
         case .note(let note):
+            if case .result(let result) = note { feedback?.sent(result) }
             logEntries.append(.note(note, Clock.wall()))
             events.add(note)
         case .drainSessions: drainSessions()

@@ -41,6 +41,7 @@ package final class NodeRunner: Sendable {
     private let directory: DataDirectory
     private let log: LogWriter
     private let workers: [WorkThread]
+    private let feedback: FeedbackDesk?
     private let isEnding = Atomic<Bool>(false)
 
     /// Opens the data directory, recovers what it holds, and starts; returns once SMTP listeners accept. The node itself
@@ -80,6 +81,8 @@ package final class NodeRunner: Sendable {
             host: host, upstreams: configuration.upstreams, hostname: configuration.smtp.hostname,
             resolver: resolver, reader: reader, files: disk.files)
         host.peers = try makePeers(configuration, directory, resolver, host)
+        host.feedback = FeedbackDesk(try feedbackSettings(configuration), directory: directory)
+        feedback = host.feedback
         handle = RelayHandle(
             host: host,
             RelayHandle.Parts(
@@ -121,6 +124,7 @@ package final class NodeRunner: Sendable {
             }
             host.peers?.listenerFailed = { [weak host] in host?.mustEnd($0) }
             host.recall(acquainted)
+            host.feedback?.start(with: host)
             host.start()
             host.lookAround()
             host.describeItself(configuration, version: options.version)
@@ -191,6 +195,7 @@ package final class NodeRunner: Sendable {
         if directory.writeFailure == nil { disk.stop() }
         loop.stop()
         for worker in workers { worker.stop() }
+        feedback?.stop()
         log.stop()
         directory.unlock()
     }
@@ -207,6 +212,14 @@ func endProcess(_ line: String) -> Never {
     let bytes = Array((line + "\n").utf8)
     _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
     _exit(1)
+}
+
+func feedbackSettings(_ configuration: Configuration) throws(StartError) -> FeedbackSettings {
+    do throws(SecretFile.Refusal) {
+        return try FeedbackSettings(configuration)
+    } catch {
+        throw StartError("feedback.secretFile: \(error.text)")
+    }
 }
 
 func serverContext(_ smtp: Configuration.SMTP) throws(TLSConfigurationError) -> TLSServerContext? {

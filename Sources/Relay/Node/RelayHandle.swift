@@ -17,6 +17,8 @@ package final class RelayHandle: @unchecked Sendable {
     let server: SMTPServer
     let deliveries: Deliveries
     package let events: EventRing
+    /// Nil where nothing is ever said after a 250.
+    package let feedback: FeedbackDesk?
     private let disk: DiskThread
     private let reader: WorkThread
     private let background: WorkThread
@@ -38,6 +40,7 @@ package final class RelayHandle: @unchecked Sendable {
         loop = host.loop
         log = host.log
         events = host.events
+        feedback = host.feedback
         disk = host.disk
         reader = host.reader
         server = parts.server
@@ -146,6 +149,7 @@ package final class RelayHandle: @unchecked Sendable {
         let context = try serverContext(new.smtp)
         let secrets = try clusterSecrets(new)
         let node = new.nodeConfiguration(in: directory)
+        if let feedback { feedback.reload(try feedbackSettings(new)) }
         await onLoop { [host, server] in
             server.reload(new.smtp, tls: context)
             if let secrets { host.peers?.replaceSecrets(secrets) }

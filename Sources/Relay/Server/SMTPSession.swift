@@ -20,7 +20,7 @@ final class SMTPSession {
     private let connection: Connection
     /// The peer, or whom a balancer named.
     private let client: SocketAddress
-    private unowned let server: SMTPServer
+    unowned let server: SMTPServer
     private let born = Clock.instant()
     private var session: ServerSession
     private var scanner = CommandLineScanner()
@@ -42,7 +42,7 @@ final class SMTPSession {
             maximumRecipients: settings.maximumRecipients,
             maximumMessagesPerSession: settings.maximumMessagesPerSession,
             offersStartTLS: mode != .off && server.tls != nil, requiresTLS: mode == .required,
-            mayRelay: server.mayRelay(client.address))
+            mayRelay: server.mayRelay(client.address), reportDomain: server.host.feedback?.reportDomain)
         session = ServerSession(policy: policy, client: ClientInfo(address: client.host))
     }
 
@@ -75,7 +75,8 @@ final class SMTPSession {
                 session.receive(
                     line: UnsafeRawBufferPointer(rebasing: bytes[range]),
                     mailRefusal: { expiry ?? server.host.admission() ?? server.host.refusal(ofSender: $0, user: "") },
-                    recipientRefusal: { server.host.refusal(ofRecipient: $0) })
+                    recipientRefusal: { server.host.refusal(ofRecipient: $0) },
+                    reportRefusal: { server.refusal(ofReportTo: $0) })
             }
             connection.input.consume(next)
             try await perform(action)
@@ -127,7 +128,9 @@ final class SMTPSession {
             if reply.code >= 400 { note(reply, stage) }
         case .collectMessage(let envelope, let reply):
             write(reply)
-            let answer = try await collect(envelope)
+            let answer =
+                session.policy.isForReports(envelope)
+                ? try await collectReport(envelope) : try await collect(envelope)
             session.messageEnded(answer)
             write(answer)
             if answer.code >= 400 { note(answer, "content") }
@@ -212,7 +215,7 @@ final class SMTPSession {
     }
 
     /// Gives the collector what has arrived, reading more if there is nothing; true when the message is complete.
-    private func feed(_ collector: inout ContentCollector, _ content: inout [UInt8]) async throws -> Bool {
+    func feed(_ collector: inout ContentCollector, _ content: inout [UInt8]) async throws -> Bool {
         if connection.input.isEmpty { try await readContent() }
         return take(&collector, &content)
     }

@@ -1,9 +1,9 @@
 /// A thread for what may block, one piece of work after another.
-final class WorkThread: Sendable {
+package final class WorkThread: Sendable {
     private let inbox = Mailbox<@Sendable () -> Void>()
     private let thread: SystemThread
 
-    init(_ name: String) {
+    package init(_ name: String) {
         let inbox = inbox
         thread = SystemThread(name) {
             var batch: [@Sendable () -> Void] = []
@@ -16,14 +16,14 @@ final class WorkThread: Sendable {
     func begin(_ work: @escaping @Sendable () -> Void) { inbox.put(work) }
 
     /// Runs `work` on the thread; the caller goes on where it was.
-    func run<Result: Sendable>(_ work: @escaping @Sendable () -> Result) async -> Result {
+    package func run<Result: Sendable>(_ work: @escaping @Sendable () -> Result) async -> Result {
         await withUnsafeContinuation { continuation in
             inbox.put { continuation.resume(returning: work()) }
         }
     }
 
     /// Ends the thread after what was begun before.
-    func stop() {
+    package func stop() {
         inbox.close()
         thread.join()
     }

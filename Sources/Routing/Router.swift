@@ -39,6 +39,10 @@ package struct Router: Sendable {
     package var classifier: ReplyClassifier
     /// Per upstream, what is ready to go there from this node and has not begun: told by whoever knows, before a choice.
     package var ready: [Int]
+    // Of each upstream, what a choice reads of its configuration.
+    let weights: [Double]
+    let paces: [Double]
+    let hasProviderLimits: [Bool]
     var turns: Turns
     // Reused by each choice, so that none allocates.
     var candidates: [Turns.Candidate] = []
@@ -80,6 +84,9 @@ package struct Router: Sendable {
         isAnySenderListed = all.contains { !$0.senders.isEmpty }
         health = upstreams.map { UpstreamHealth(maximumConnections: $0.maximumConnections, me: me) }
         ready = upstreams.map { _ in 0 }
+        weights = upstreams.map { max($0.weight, Router.leastWeight) }
+        paces = upstreams.map { $0.rates.map(\.perSecond).min() ?? .greatestFiniteMagnitude }
+        hasProviderLimits = upstreams.map { !$0.perProvider.isEmpty }
         turns = Turns(upstreamCount: upstreams.count)
         var providers = Providers()
         let limited = Set(upstreams.flatMap(\.perProvider.keys)).subtracting(["*"]).sorted()

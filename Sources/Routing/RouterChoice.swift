@@ -28,7 +28,7 @@ extension Router {
     }
 
     /// Weight 0 takes what no other can.
-    private static let leastWeight = 1e-9
+    static let leastWeight = 1e-9
     /// What is usable is used a little, or nobody would see it get better.
     private static let leastHealth = 0.01
     /// Above this much of its tightest limit an upstream has its whole weight, so that shares are as configured until a
@@ -59,9 +59,10 @@ extension Router {
             var weights = 0.0
             var configured = 0.0
             var shortest: (upstream: Int, wait: Double)?
-            for index in tier where allowed & (1 << Mask(index)) != 0 && health[index].isUsable {
-                isAnyUsable = true
+            for index in tier where allowed & (1 << Mask(index)) != 0 {
                 let factors = factors(of: index, provider, at: now)
+                if factors.health <= 0 { continue }
+                isAnyUsable = true
                 if factors.reputation <= 0 {
                     if factors.headroom > 0, factors.cost > 0,
                         reputation.takeProbe(upstream: index, provider: provider, at: now)
@@ -114,10 +115,13 @@ extension Router {
     }
 
     func factors(of index: Int, _ provider: ProviderID, at now: Instant) -> Factors {
+        // An array's subscript copies what it reads, and this is asked of every upstream for every message.
+        let health = health.withUnsafeBufferPointer {
+            $0[index].isUsable ? max(Router.leastHealth, $0[index].factor(at: now)) : 0
+        }
         let headroom = limits.headroom(upstream: index, provider: provider, at: now)
         return Factors(
-            configured: weight(index),
-            health: health[index].isUsable ? max(Router.leastHealth, health[index].factor(at: now)) : 0,
+            configured: weight(index), health: health,
             reputation: reputation.factor(upstream: index, provider: provider, at: now),
             headroom: min(1, headroom / Router.amplyFree), cost: cost.factor(upstream: index))
     }
@@ -128,7 +132,7 @@ extension Router {
         (1 - settings.exploration) * weight / weights + settings.exploration * self.weight(index) / configured
     }
 
-    func weight(_ index: Int) -> Double { max(upstreams[index].weight, Router.leastWeight) }
+    func weight(_ index: Int) -> Double { weights[index] }
 
     private mutating func whenFree(_ index: Int, _ provider: ProviderID, at now: Instant) -> Instant {
         switch limits.take(upstream: index, provider: provider, recipients: 1, at: now) {
@@ -141,10 +145,10 @@ extension Router {
 
     /// How much a second a limited upstream may take of a provider's mail, as configured.
     private func pace(_ index: Int, _ provider: ProviderID) -> Double {
-        let upstream = upstreams[index]
-        let special = upstream.perProvider[providers.name(provider)] ?? upstream.perProvider["*"]
-        let paces = (upstream.rates + (special?.rates ?? [])).map(\.perSecond)
-        return paces.min() ?? .greatestFiniteMagnitude
+        guard hasProviderLimits[index] else { return paces[index] }
+        let limits = upstreams[index].perProvider
+        let special = limits[providers.name(provider)] ?? limits["*"]
+        return min(paces[index], special?.rates.map(\.perSecond).min() ?? .greatestFiniteMagnitude)
     }
 
     private func nextProbe(of allowed: Mask, _ provider: ProviderID, at now: Instant) -> Instant {

@@ -52,6 +52,15 @@ struct HeldJournal: Sendable {
         case setAside(moved: MovedTo?)
     }
 
+    /// It was found at start-up with messages in it, and is not this node's yet.
+    var awaitsTakeover: Bool {
+        guard !recovered.isEmpty else { return false }
+        switch role {
+        case .replica, .takingOver: return true
+        case .active, .retiring, .setAside: return false
+        }
+    }
+
     struct MovedTo: Sendable {
         let journal: JournalID
         let end: UInt64

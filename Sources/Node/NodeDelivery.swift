@@ -19,7 +19,9 @@ extension Node {
             hand(to: connection, now, &effects)
         }
         let allowed = min(router.health[lane].allowedConnections, lent)
-        if lent > 0, router.health[lane].mayOpen(at: now.instant) || lanes[lane].open == 0 {
+        // Asked in any case: a hold whose time has come is no deadline any more.
+        let mayOpen = router.health[lane].mayOpen(at: now.instant)
+        if lent > 0, mayOpen || lanes[lane].open == 0 {
             // A used connection makes way for a job that needs a fresh one.
             while lanes[lane].open >= allowed, lanes[lane].freshCount > lanes[lane].connecting,
                 let used = lanes[lane].idle.first

@@ -138,6 +138,8 @@ extension Node {
         guard case .setAside(let moved) = journals[id]?.role, journals[id]?.unfinished == 0 else { return }
         // A journal that is gone by now had everything in it committed.
         if let moved, let target = journals[moved.journal], target.committed < moved.end { return }
+        // Nor is what an earlier start had moved, before the takeover of where it lies.
+        if journals.values.contains(where: \.awaitsTakeover) { return }
         journals[id] = nil
         damagedJournals.removeAll { $0 == id }
         effects.append(.setAside(id))

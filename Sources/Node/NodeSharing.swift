@@ -20,12 +20,14 @@ extension Node {
     mutating func shareRouting(_ now: Now, _ effects: inout [NodeEffect]) {
         guard now.instant >= nextSharing else { return }
         nextSharing = now.instant + (isAlone ? Node.recordInterval : cluster.settings.pulseInterval)
-        let alive = cluster.live(at: now.instant).sorted()
-        let names = alive.map(\.description)
+        let live = cluster.live(at: now.instant)
+        // A node whose disk was replaced lives with both for a moment; it is one node.
+        let peers = cluster.otherNodes.filter { live.contains($0) }
+        let names = (peers + [configuration.replica]).map(\.node).sorted()
         router.limits.nodes(alive: names, known: cluster.otherNodes.count + 1, at: now.instant)
         for lane in lanes.indices { router.health[lane].nodes(alive: names) }
         // A dead one's last word would look fresh.
-        for peer in alive where peer != configuration.replica { hear(peer, now) }
+        for peer in peers { hear(peer, now) }
         tellDemand()
         tell(now)
         if now.instant >= nextRoutingRecords {
@@ -43,7 +45,7 @@ extension Node {
     private mutating func hear(_ peer: ReplicaID, _ now: Now) {
         let (records, seen) = cluster.gossip.news(of: peer, since: heard[peer])
         heard[peer] = seen
-        let name = peer.description
+        let name = peer.node
         for record in records {
             if record.key.hasPrefix(SharedKey.reputation) {
                 router.reputation.absorb(

@@ -234,7 +234,11 @@ struct Destinations: Sendable {
     // MARK: Going
 
     /// The next deadline: some probe's time.
-    var nextProbe: Instant? { ready.isEmpty ? probes.first?.at : Instant(nanoseconds: 0) }
+    var nextProbe: Instant? {
+        // What is left of forgotten ones is passed over when there is one again.
+        if isEmpty { return nil }
+        return ready.isEmpty ? probes.first?.at : Instant(nanoseconds: 0)
+    }
 
     /// Takes the next one that may go now out of the waiting; it counts as in progress until `ended`.
     mutating func release(at now: Instant) -> Parked? {

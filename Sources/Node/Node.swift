@@ -196,7 +196,7 @@ package struct Node: ~Copyable, Sendable {
         case .resume: resume(now, &effects)
         case .tick: tick(now, &effects)
         }
-        if !destinations.isEmpty { attendDestinations(now, &effects) }
+        if !destinations.isEmpty || !failedProbes.isEmpty { attendDestinations(now, &effects) }
         switch state {
         case .draining, .drained: handOver(now, &effects)
         case .serving where current == nil && upcoming == nil: moveOn(now, &effects)

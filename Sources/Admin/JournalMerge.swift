@@ -120,6 +120,10 @@ struct UpstreamMerge {
         let worst = upstreams.max { $0.downSeconds ?? -1 < $1.downSeconds ?? -1 }
         all.failure = worst?.failure ?? upstreams.compactMap(\.failure).first
         all.downSeconds = worst?.downSeconds
+        all.connectSeconds = weighed { $0.connectSeconds }
+        all.greetingSeconds = weighed { $0.greetingSeconds }
+        all.failedConnections = weighed { $0.failedConnections }
+        all.certificateExpiry = upstreams.compactMap(\.certificateExpiry).min()
         all.trust = upstreams.map(\.trust).min() ?? all.trust
         all.blind = upstreams.allSatisfy(\.blind)
         all.lowestAt = upstreams.compactMap(\.lowestAt).min { ($0.trust, $0.provider) < ($1.trust, $1.provider) }

@@ -177,6 +177,12 @@ package struct UpstreamAnswer: Codable, Hashable, Sendable {
     package var deferred: UInt64
     package var failed: UInt64
     package var downAt: [String]
+    /// Moving averages.
+    package var connectSeconds: Double?
+    package var greetingSeconds: Double?
+    /// Of the latest connections, 0 to 1.
+    package var failedConnections: Double?
+    package var certificateExpiry: String?
     /// 0 to 100; what nothing confirms is `blind`.
     package var trust: Int
     package var blind: Bool

@@ -181,6 +181,10 @@ extension UpstreamAnswer {
         deferred = status.deferred
         failed = status.failed
         downAt = status.state == .down ? [node] : []
+        connectSeconds = status.connectTime?.inSeconds
+        greetingSeconds = status.greetingTime?.inSeconds
+        failedConnections = status.failedConnections
+        certificateExpiry = status.certificateExpiry?.rfc3339
         trust = status.trust
         blind = status.isBlind
         lowestAt = status.lowest.map { Lowest(provider: $0.provider, trust: $0.trust) }

@@ -1,5 +1,6 @@
 internal import CTLS
 internal import Glibc
+package import Primitives
 
 /// What the handshake agreed on, for `Received` and the log.
 package struct TLSInfo: Hashable, Sendable {
@@ -12,6 +13,8 @@ package struct TLSInfo: Hashable, Sendable {
     package let serverName: String?
     /// Whether the peer's certificate was verified.
     package let verified: Bool
+    /// When the peer's certificate ends; nil when it showed none.
+    package let peerCertificateExpiry: WallTime?
 }
 
 /// A certificate, key or CA file that OpenSSL does not take; worded for the person who configured it.

@@ -1,5 +1,6 @@
 internal import CTLS
 internal import Glibc
+internal import Primitives
 
 /// The TLS state of one connection: moves bytes between the caller and the socket, never blocks.
 final class TLSStream {
@@ -83,7 +84,7 @@ final class TLSStream {
                 cipher: SSL_CIPHER_get_name(cipher).map { String(cString: $0) } ?? "?",
                 bits: Int(SSL_CIPHER_get_bits(cipher, nil)),
                 serverName: SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) },
-                verified: verifies)
+                verified: verifies, peerCertificateExpiry: peerCertificateExpiry)
             return .done
         }
         switch SSL_get_error(ssl, result) {
@@ -127,6 +128,14 @@ final class TLSStream {
         case SSL_ERROR_ZERO_RETURN: return .end
         default: return .failed(failure("the stream broke off"))
         }
+    }
+
+    private var peerCertificateExpiry: WallTime? {
+        guard let certificate = SSL_get1_peer_certificate(ssl) else { return nil }
+        defer { X509_free(certificate) }
+        var time = tm()
+        guard let end = X509_get0_notAfter(certificate), ASN1_TIME_to_tm(end, &time) == 1 else { return nil }
+        return WallTime(milliseconds: Int64(timegm(&time)) * 1000)
     }
 
     /// Tells the peer that nothing more comes (`close_notify`).

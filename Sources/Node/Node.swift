@@ -175,8 +175,8 @@ package struct Node: ~Copyable, Sendable {
         case .streamed(let stream, let bytes): streamed(stream, bytes, now, &effects)
         case .streamAborted(let stream): streamAborted(stream, now, &effects)
         case .submitterGone(let ticket): submitterGone(ticket)
-        case .connected(let connection, let capabilities, let remote, let tls):
-            connected(connection, capabilities, remote: remote, tls: tls, now, &effects)
+        case .connected(let connection, let capabilities, let remote, _, let facts):
+            connected(connection, capabilities, remote: remote, facts, now, &effects)
         case .connectionFailed(let connection, let failure): connectionFailed(connection, failure, now, &effects)
         case .dotSent(let connection): dotSent(connection, now, &effects)
         case .transactionEnded(let connection, let result): transactionEnded(connection, result, now, &effects)

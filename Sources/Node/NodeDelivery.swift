@@ -142,7 +142,7 @@ extension Node {
     // MARK: Connections
 
     mutating func connected(
-        _ id: ConnectionID, _ capabilities: Capabilities, remote: String, tls: String, _ now: Now,
+        _ id: ConnectionID, _ capabilities: Capabilities, remote: String, _ facts: ConnectionFacts, _ now: Now,
         _ effects: inout [NodeEffect]
     ) {
         guard let connection = connection(id), !connection.isReady else { return }
@@ -159,7 +159,10 @@ extension Node {
         lanes[lane].connecting -= 1
         if state != .serving { return close(id, now, &effects) }
         lanes[lane].idle.append(id)
-        if router.health[lane].connected(at: now.instant) { cameBack(lane, now, &effects) }
+        if let expiry = facts.certificateExpiry { router.health[lane].certificateExpiry = expiry }
+        let cameBack = router.health[lane].connected(
+            connect: facts.connect, greeting: facts.greeting, at: now.instant)
+        if cameBack { self.cameBack(lane, now, &effects) }
         pump(lane, now, &effects)
     }
 

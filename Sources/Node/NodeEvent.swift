@@ -15,6 +15,22 @@ package struct ConnectionID: Hashable, Sendable {
     package init(_ number: UInt64) { self.number = number }
 }
 
+/// What was learnt of an upstream while a connection to it was made.
+package struct ConnectionFacts: Hashable, Sendable {
+    /// Until TCP, and TLS where it comes first, stood.
+    package var connect: Duration?
+    /// From then until it was ready for MAIL.
+    package var greeting: Duration?
+    /// When its certificate ends; nil when it showed none.
+    package var certificateExpiry: WallTime?
+
+    package init(connect: Duration? = nil, greeting: Duration? = nil, certificateExpiry: WallTime? = nil) {
+        self.connect = connect
+        self.greeting = greeting
+        self.certificateExpiry = certificateExpiry
+    }
+}
+
 /// What happens to a node. Each is handed to `Node.handle` with the time read after it happened.
 package enum NodeEvent: Sendable {
     // Peers and the disk.
@@ -43,7 +59,7 @@ package enum NodeEvent: Sendable {
 
     // Upstreams.
     /// `.connect` succeeded: greeting, EHLO and STARTTLS are done. `remote` is `host[address]:port`.
-    case connected(ConnectionID, Capabilities, remote: String, tls: String)
+    case connected(ConnectionID, Capabilities, remote: String, tls: String, ConnectionFacts = ConnectionFacts())
     /// `.connect` failed, at whatever stage before MAIL.
     case connectionFailed(ConnectionID, UpstreamFailure)
     /// The final dot of this connection's present transaction was written: the next may be handed to it.

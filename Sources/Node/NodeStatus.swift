@@ -43,6 +43,12 @@ package struct NodeStatus: Sendable {
         package var sent: UInt64 = 0
         package var deferred: UInt64 = 0
         package var failed: UInt64 = 0
+        /// Moving averages, as this node sees it.
+        package var connectTime: Duration?
+        package var greetingTime: Duration?
+        /// Of the latest connections, 0 to 1.
+        package var failedConnections = 0.0
+        package var certificateExpiry: WallTime?
         /// 0 to 100, by what the whole cluster has seen.
         package var trust = 100
         /// Nothing confirms what becomes of its mail after its 250.

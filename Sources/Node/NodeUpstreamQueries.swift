@@ -32,6 +32,10 @@ extension Node {
             (router.providers.name($0.provider), $0.trust)
         }
         status.limits = router.limits.used(upstream: lane, at: now.instant)
+        status.connectTime = health.averages.connect
+        status.greetingTime = health.averages.greeting
+        status.failedConnections = health.averages.failureRate(at: now.instant)
+        status.certificateExpiry = health.certificateExpiry
         let spent = router.cost.spent(upstream: lane)
         if lanes[lane].upstream.price != nil {
             status.spentToday = spent.day
@@ -57,7 +61,25 @@ extension Node {
 
     func upstreamProblems(_ lane: Int, at now: Now) -> [Problem] {
         guard !router.health[lane].isDisabled else { return [] }
-        return [circuitProblem(lane, at: now), stormProblem(lane, at: now), budgetProblem(lane)].compactMap { $0 }
+        return [
+            circuitProblem(lane, at: now), stormProblem(lane, at: now), budgetProblem(lane),
+            certificateProblem(lane, at: now),
+        ].compactMap { $0 }
+    }
+
+    private func certificateProblem(_ lane: Int, at now: Now) -> Problem? {
+        let health = router.health[lane]
+        guard health.isCertificateNearExpiry(at: now.wall), let expiry = health.certificateExpiry else { return nil }
+        let upstream = lanes[lane].upstream
+        let left = expiry - now.wall
+        return Problem(
+            name: "upstream-certificate", severity: .warning,
+            summary: "the certificate of \(upstream.name) "
+                + (left > .zero ? "ends in \(left.short)" : "ended \((.zero - left).short) ago"),
+            effect: upstream.tls == .verify
+                ? "once it has ended, mail goes by the other upstreams, or waits" : "none yet: it is not verified",
+            baton: "goes on using it as long as TLS succeeds",
+            you: "ask its operator for a new one: baton upstreams show \(upstream.name)")
     }
 
     private func circuitProblem(_ lane: Int, at now: Now) -> Problem? {

@@ -22,7 +22,7 @@ extension NodeEvent {
         case .streamed(let stream, let bytes): "stream \(stream.number): \(bytes.count) bytes"
         case .streamAborted(let stream): "stream \(stream.number) aborted"
         case .submitterGone(let ticket): "the client of ticket \(ticket.number) is gone"
-        case .connected(let connection, _, let remote, _): "connection \(connection.number) ready: \(remote)"
+        case .connected(let connection, _, let remote, _, _): "connection \(connection.number) ready: \(remote)"
         case .connectionFailed(let connection, let failure): "connection \(connection.number) failed: \(failure)"
         case .dotSent(let connection): "connection \(connection.number): dot written"
         case .transactionEnded(let connection, let result):

@@ -60,6 +60,16 @@ extension Runbook {
                 4. they were right: baton queue bounce --upstream NAME
                 """),
         Runbook(
+            name: "upstream-certificate", title: "an upstream's certificate ends soon, or has ended",
+            text: """
+                The certificate that it showed last ends within 14 days. With tls: "verify" no connection will be made after that, and
+                its mail goes by the other upstreams, or waits. With other modes nothing changes: it is not looked at.
+
+                What to do
+                1. baton upstreams show NAME     until when it is good
+                2. ask its operator; a server of your own: renew its certificate
+                """),
+        Runbook(
             name: "upstream-budget-spent", title: "an upstream has used up its budget",
             text: """
                 What was sent by it today or this month, at its price, has reached upstreams[].budget. Days and months are those of UTC;

@@ -63,6 +63,12 @@ enum UpstreamText {
             let month = upstream.spentThisMonth.map { " · \(money($0)) this month" } ?? ""
             lines.append("spent        \(money(today)) today\(month)")
         }
+        if let connect = upstream.connectSeconds, let greeting = upstream.greetingSeconds {
+            let failed = percentage(upstream.failedConnections ?? 0)
+            lines.append(
+                "connections  \(span(connect)) to connect, \(span(greeting)) to greet; \(failed) of them failed")
+        }
+        if let expiry = upstream.certificateExpiry { lines.append("certificate  until \(expiry)") }
         if upstream.blind {
             lines.append("trust        blind: nothing tells what becomes of its mail after its 250 (feedback)")
         }

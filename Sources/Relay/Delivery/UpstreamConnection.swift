@@ -119,6 +119,7 @@ final class UpstreamConnection {
     private func open(_ target: UpstreamAddresses.Target, tls: Upstream.TLSMode) async -> Opening {
         let upstream = route.upstream
         let opened: Connection
+        let began = Clock.instant()
         do throws(ConnectionError) {
             opened = try await Connection.connect(
                 to: target.address, from: route.addresses.source(for: target.address), on: deliveries.host.loop,
@@ -130,6 +131,7 @@ final class UpstreamConnection {
             failure = UpstreamFailure(stage: .connect, text: "\(target.remote): \(error)")
             return .failed
         }
+        let stood = Clock.instant()
         let mode: ClientSession.TLS =
             upstream.implicitTLS || tls == .off ? .off : tls == .opportunistic ? .opportunistic : .required
         session = ClientSession(
@@ -158,8 +160,11 @@ final class UpstreamConnection {
             failure?.text = "\(target.remote): \(text)"
             return .failed
         }
+        let facts = ConnectionFacts(
+            connect: stood - began, greeting: Clock.instant() - stood,
+            certificateExpiry: opened.tls?.peerCertificateExpiry)
         deliveries.host.feed(
-            .connected(id, session.capabilities, remote: target.remote, tls: opened.tls?.protocolVersion ?? ""))
+            .connected(id, session.capabilities, remote: target.remote, tls: opened.tls?.protocolVersion ?? "", facts))
         return .ready
     }
 

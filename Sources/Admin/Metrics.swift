@@ -28,6 +28,11 @@ struct Metrics {
             sample("baton_smtp_refusals_total", [("code", String(key.code)), ("reason", key.reason)], Double(count))
         }
         results(status.counters.results)
+        header("baton_feedback_total", "counter", "What was heard of mail after its 250, by upstream and event.")
+        let heard = facts.feedback.sorted { ($0.key.upstream, $0.key.event) < ($1.key.upstream, $1.key.event) }
+        for (key, count) in heard {
+            sample("baton_feedback_total", [("upstream", key.upstream), ("event", key.event)], Double(count))
+        }
         header("baton_takeovers_total", "counter", "Journals claimed, at each start and from other nodes.")
         sample("baton_takeovers_total", [], Double(status.counters.takeovers))
         header(

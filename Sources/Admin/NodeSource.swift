@@ -96,6 +96,8 @@ package struct NodeFacts: Sendable {
     /// How long the disk took for each sync since the process began.
     package var syncTime = Histogram()
     package var refusals: [RefusalKey: UInt64] = [:]
+    /// What was heard of mail after its 250, by upstream and event.
+    package var feedback: [FeedbackDesk.CountKey: UInt64] = [:]
     package var clientConnections = 0
     package var certificateExpiry: WallTime?
 

@@ -33,6 +33,7 @@ package struct RelaySource: NodeSource {
         facts.syncTime = relay.syncTimes
         facts.clientConnections = await relay.smtpConnections()
         facts.certificateExpiry = configuration.smtp.certificateFile.flatMap { CertificateExpiry.read($0) }
+        facts.feedback = relay.feedback?.counts() ?? [:]
         for (key, count) in await relay.refusals() {
             facts.refusals[NodeFacts.RefusalKey(code: key.code, reason: key.reason), default: 0] += count
         }

@@ -28,8 +28,8 @@ extension Node {
         status.trust = router.reputation.trust(upstream: lane, at: now.instant)
         status.isBlind =
             !lanes[lane].upstream.isConfirmed && !router.reputation.hasFeedback(upstream: lane, at: now.instant)
-        status.lowest = router.reputation.lowest(upstream: lane, at: now.instant).map {
-            (router.providers.name($0.provider), $0.trust)
+        if let lowest = router.reputation.lowest(upstream: lane, at: now.instant), lowest.trust < 100 {
+            status.lowest = (router.providers.name(lowest.provider), lowest.trust)
         }
         status.limits = router.limits.used(upstream: lane, at: now.instant)
         status.connectTime = health.averages.connect

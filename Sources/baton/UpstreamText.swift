@@ -56,9 +56,6 @@ enum UpstreamText {
             "since start  \(grouped(upstream.sent)) sent · \(grouped(upstream.deferred)) deferred · \(grouped(upstream.failed)) failed"
         )
         lines.append("ready        \(grouped(upstream.ready)) messages in line for it")
-        for limit in upstream.limits {
-            lines.append("limit        \(amount(limit.limit)) \(limit.name), \(amount(limit.used)) used")
-        }
         if let today = upstream.spentToday {
             let month = upstream.spentThisMonth.map { " · \(money($0)) this month" } ?? ""
             lines.append("spent        \(money(today)) today\(month)")
